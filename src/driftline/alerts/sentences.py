@@ -1,0 +1,72 @@
+"""What is said to people: one plain sentence each, with what, how large, since when, at what n."""
+
+from __future__ import annotations
+
+from driftline.contracts.findings import AlertStatus, Cause
+from driftline.contracts.summaries import PaneKind
+from driftline.contracts.times import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, format_duration, format_time
+
+_NAMED = 3
+
+
+def cause_phrase(cause: Cause) -> str:  # noqa: PLR0911 - a phrase for each kind of term
+    """Return one cause in words.
+
+    >>> c = Cause(column="temp", term="location", direction="up", effect=0.81, low=0.7, high=0.9, tolerance=0.2, share=0.9, importance=0.1, onset=0)
+    >>> cause_phrase(c)
+    'temp is higher by 0.81 sd (0.70 to 0.90)'
+    """
+    interval = f"({cause.low:.2f} to {cause.high:.2f})"
+    size = f"{abs(cause.effect):.2f}"
+    if cause.term == "location":
+        return f"{cause.column} is {'higher' if cause.direction == 'up' else 'lower'} by {size} sd {interval}"
+    if cause.term == "scale":
+        return f"{cause.column} is {'wider' if cause.direction == 'up' else 'narrower'} by {size} {interval}"
+    if cause.term == "tails":
+        return f"the shape of {cause.column} has changed by {size} {interval}"
+    if cause.term == "null":
+        return f"{cause.column} is {'more' if cause.direction == 'up' else 'less'} often missing, by {size} sd {interval}"
+    if cause.term == "unseen":
+        return f"{cause.column} takes values that the reference never saw, by {size} sd {interval}"
+    if cause.term.startswith("value:"):
+        value = cause.term.removeprefix("value:")
+        return f"{cause.column} = {value} is {'more' if cause.direction == 'up' else 'less'} frequent, by {size} sd {interval}"
+    return f"{cause.column} ({cause.term}) has changed by {size} sd {interval}"
+
+
+def opened_sentence(model: str, kind: PaneKind, causes: tuple[Cause, ...], onset: int, n: int) -> str:
+    """Return the sentence of an episode that opens or gains causes."""
+    subject = f"The inputs of {model} have drifted" if kind == "features" else f"The errors of {model} have changed"
+    named = "; ".join(cause_phrase(cause) for cause in _one_each(causes)[:_NAMED])
+    more = len(_one_each(causes)) - _NAMED
+    rest = f"; and {more} more" if more > 0 else ""
+    return f"{subject} since {format_time(onset)}: {named or 'many small changes together'}{rest}, seen in {n:,} events."
+
+
+def ended_sentence(model: str, how: AlertStatus, causes: tuple[Cause, ...], opened_at: int, at: int) -> str:
+    """Return the sentence of an episode that ends."""
+    what = ", ".join(cause.column for cause in _one_each(causes)[:_NAMED]) or "many small changes"
+    after = lasted(at - opened_at)
+    if how == "resolved":
+        return f"The drift of {model} ({what}) is back within tolerance after {after}."
+    if how == "accepted":
+        return f"The drift of {model} ({what}) was accepted as the new normal after {after}: a new reference holds."
+    return f"The drift of {model} ({what}) ended after {after} because a new version with its own reference took over."
+
+
+def lasted(millis: int) -> str:
+    """Return how long something went on, in whole units of which there are at least two, as one says it.
+
+    >>> lasted(7 * DAY_MS + HOUR_MS), lasted(30 * HOUR_MS), lasted(90_000), lasted(500)
+    ('7d', '30h', '90s', '0s')
+    """
+    unit = next((unit for unit in (DAY_MS, HOUR_MS, MINUTE_MS) if millis >= 2 * unit), SECOND_MS)
+    return format_duration(millis // unit * unit) if millis >= SECOND_MS else "0s"
+
+
+def _one_each(causes: tuple[Cause, ...]) -> list[Cause]:
+    """Return the strongest cause of each column, in order of the evidence they carry."""
+    best: dict[str, Cause] = {}
+    for cause in sorted(causes, key=lambda c: -c.share):
+        best.setdefault(cause.column, cause)
+    return list(best.values())

@@ -1,0 +1,1 @@
+"""The commands, the local Kafka broker, the demo."""

@@ -1,0 +1,131 @@
+"""``driftline explain``: one column of one model, and why it did or did not alarm."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from driftline.cli.arguments import check_model, unknown
+from driftline.cli.output import AsJson, print_json, print_line, print_table
+from driftline.cli.state import State, state_of
+from driftline.contracts.errors import DriftlineError
+from driftline.contracts.times import HOUR_MS, parse_duration
+
+if TYPE_CHECKING:
+    from driftline.cli.explaining import Explanation, Seen, TermStory
+    from driftline.contracts.reference import Reference
+    from driftline.contracts.summaries import PaneKind
+    from driftline.streams.detect.state import Track
+
+
+def explain(
+    ctx: typer.Context,
+    model: Annotated[str, typer.Argument(help="The model.")],
+    feature: Annotated[str, typer.Argument(help="A feature, or prediction, score, or an outcome such as loss or error.")],
+    *,
+    over: Annotated[str, typer.Option("--over", help="Trailing stretch of event time that the effect is measured over.")] = "7d",
+    as_json: AsJson = False,
+) -> None:
+    """Explain one column: effect, evidence, threshold, tolerance, the smallest visible shift, and why it did or did not alarm."""
+    from driftline.cli.explaining import explain_column, kind_of
+    from driftline.contracts.settings import budget_hours
+    from driftline.detectors.decider import DeciderConfig
+
+    state = state_of(ctx)
+    stretch = parse_duration(over, "--over")
+    check_model(state.engine, model)
+    reference = _reference(state, model)
+    kind = kind_of(reference, feature)
+    if kind is None:
+        names = [c.name for c in (*reference.columns, *reference.outcomes)]
+        raise unknown(f"column of {model}", feature, names)
+    own = state.settings.model(model)
+    config = DeciderConfig(budget_hours=budget_hours(own), tolerance=own.tolerance)
+    told = explain_column(reference, feature, config, own.alarm_budget, _seen(state, reference, kind, stretch))
+    if as_json:
+        print_json(told)
+    else:
+        _print(told)
+
+
+def _reference(state: State, model: str) -> Reference:
+    from driftline.cli.overview import overview
+    from driftline.store import references
+
+    known = {m.model: m for m in overview(state.engine)}[model]
+    found = references.get(state.engine, known.reference_id) if known.reference_id is not None else None
+    if found is None:
+        wanted = state.settings.model(model).learning_rows
+        raise DriftlineError(f"{model} is still learning: {known.learning_rows:,} of {wanted:,} rows; without a reference nothing can alarm")
+    return found
+
+
+def _seen(state: State, reference: Reference, kind: PaneKind, stretch: int) -> Seen:
+    import numpy as np
+
+    from driftline.cli.explaining import Seen
+    from driftline.detectors.layout import layout_of
+    from driftline.detectors.pane import Pane
+    from driftline.store import episodes, panes
+    from driftline.store.panes import FOREVER
+
+    own, layout = state.settings.model(reference.model), layout_of(reference, kind)
+    track = _track(state, reference)
+    raw = track.evidence.get(kind) if track else None
+    open_one = track.episodes.get(kind) if track else None
+    past = [e for e in episodes.history(state.engine, reference.model, limit=1_000) if e.reference_id == reference.reference_id]
+    current = next((e for e in past if open_one is not None and e.episode_id == open_one.episode_id), None)
+    for width in (parse_duration(own.window), parse_duration(own.pane)):  # panes, as long as no window has closed
+        rows = panes.stretch(state.engine, reference.model, reference_id=reference.reference_id, kind=kind, width=width, since=0, until=FOREVER)
+        closed = [row for row in rows if row.closed]
+        closed = [row for row in closed if row.start + width > closed[-1].start + width - stretch]
+        if closed:
+            counts = Pane.merged([Pane.decode(row.payload, layout) for row in closed], layout).counts
+            return Seen(counts, len(closed) * width / HOUR_MS, closed[0].start, closed[-1].start + width, raw, current, past)
+    return Seen(np.zeros(layout.slots, np.int64), 0.0, None, None, raw, current, past)
+
+
+def _track(state: State, reference: Reference) -> Track | None:
+    from driftline.store import detection
+    from driftline.streams.detect.state import decode_state
+
+    raw = detection.stored_states(state.engine, reference.model).get(reference.model)
+    return decode_state(raw).tracks.get(reference.reference_id) if raw is not None else None
+
+
+def _print(told: Explanation) -> None:
+    from driftline.cli.wording import hours_text, visible_texts
+
+    for sentence in told.sentences:
+        print_line(sentence)
+    print_line()
+    print_table(
+        ("term", ">n", ">effect", "95 % interval", ">tolerance", ">evidence", "state", "visible in an hour", "in a day", "in a week"),
+        (
+            (
+                t.name,
+                f"{t.n:,}",
+                "" if t.effect is None else f"{t.effect:+.3f}",
+                "" if t.low is None else f"{t.low:+.3f} to {t.high:+.3f}",
+                f"{t.tolerance:.3f}",
+                hours_text(t.evidence, told.budget),
+                _state(t),
+                *(" or ".join(visible_texts(t.visible[name])) or "none" for name in ("hour", "day", "week")),
+            )
+            for t in told.terms
+        ),
+        none="This column has no terms.",
+    )
+    print_line()
+    print_line(f"Visible: {told.formula}.")
+
+
+def _state(term: TermStory) -> str:
+    if not term.calibrated:
+        return "uncalibrated"
+    if term.low is None or term.high is None:
+        return "no rows"
+    if term.low > term.tolerance or term.high < -term.tolerance:
+        return "beyond"
+    return "within" if -term.tolerance < term.low and term.high < term.tolerance else "unsure"

@@ -1,0 +1,228 @@
+"""``driftline reference``: what models are measured against."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from driftline.cli.arguments import Model, check_model, moment
+from driftline.cli.output import AsJson, print_json, print_line, print_table, say
+from driftline.cli.state import State, state_of
+from driftline.contracts.times import format_time
+
+if TYPE_CHECKING:
+    from driftline.cli.columns import ReferenceRows
+    from driftline.contracts.findings import ModelVersion
+    from driftline.contracts.reference import Reference
+    from driftline.contracts.settings import FeatureKind, ModelSettings
+    from driftline.contracts.summaries import SampleRow
+
+reference_app = typer.Typer(no_args_is_help=True, help="References: build one from a file, list them, accept a drift as the new normal.")
+
+_SAMPLE_ROWS = 2_000
+
+
+class TaskName(StrEnum):
+    """What a model does."""
+
+    CLASSIFICATION = "classification"
+    MULTICLASS = "multiclass"
+    REGRESSION = "regression"
+
+
+@reference_app.command()
+def build(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="A CSV file with a header.")],
+    *,
+    model: Annotated[str, typer.Option("--model", "-m", help="The model it is for.")],
+    time_column: Annotated[str, typer.Option("--time-column", help="Event time: ISO 8601 (UTC without a zone) or epoch milliseconds.")],
+    task: Annotated[TaskName | None, typer.Option("--task", help="What the model does; without it, as the settings say.")] = None,
+    version: Annotated[str, typer.Option("--version", help="The version it holds for; * for each without one of its own.")] = "*",
+    label_column: Annotated[str | None, typer.Option("--label-column", help="What really happened.")] = None,
+    score_column: Annotated[str | None, typer.Option("--score-column", help="The model's score: the probability of the positive class.")] = None,
+    prediction_column: Annotated[str | None, typer.Option("--prediction-column", help="The model's prediction.")] = None,
+    feature: Annotated[list[str] | None, typer.Option("--feature", help="A feature; repeat it. Without any, every other column.")] = None,
+    effective_from: Annotated[
+        str | None, typer.Option("--effective-from", help="Event time from which it holds; without it, after the rows.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Build a reference from rows of a time when all was well, and store it.
+
+    Labels and scores should be of rows that the model was not fitted to, else live errors look like drift.
+    """
+    from driftline.cli.columns import ColumnNames, read_rows
+    from driftline.contracts.errors import DriftlineError
+    from driftline.store import references
+    from driftline.streams.pii import pii_secret
+
+    state = state_of(ctx)
+    own = state.settings.model(model)
+    chosen = task.value if task is not None else own.task
+    if chosen is None:
+        raise DriftlineError(f"the settings do not say what {model} does: name it with --task")
+    names = ColumnNames(time_column, label_column, score_column, prediction_column, feature or ())
+    rows = read_rows(file, names, own.features)
+    holds_from = moment(effective_from, "--effective-from") if effective_from is not None else max(rows.times) + 1
+    reference = _built(rows, own, model=model, version=version, task=chosen, holds_from=holds_from)
+    new = references.put(state.engine, reference, _sample(rows, own, pii_secret(state.settings), reference))
+    if as_json:
+        print_json({"new": new, **_row(reference)})
+        return
+    columns = ", ".join(c.name for c in (*reference.columns, *reference.outcomes))
+    print_line(f"Reference {reference.reference_id} of {model}, {reference.rows:,} rows, {reference.labelled_rows:,} labelled: {columns}.")
+    print_line(f"It holds from {format_time(reference.effective_from)}." if new else "It was there already; nothing changed.")
+    wandering = _uncalibrated(reference)
+    if wandering:
+        say(f"note: too short a time for the cycles of {', '.join(wandering)}: shown, but no alarm comes of them")
+
+
+@reference_app.command("list")
+def list_references(ctx: typer.Context, *, model: Model = None, as_json: AsJson = False) -> None:
+    """List the references, by model and the event time from which they hold."""
+    from driftline.store import references, versions
+
+    engine = state_of(ctx).engine
+    if model is not None:
+        check_model(engine, model)
+    names = [model] if model is not None else references.models(engine)
+    found = [r for name in names for r in references.for_model(engine, name)]
+    serving = {c.reference_id for c in versions.champions(engine)}
+    if as_json:
+        print_json([{**_row(r), "serving": r.reference_id in serving} for r in found])
+        return
+    print_table(
+        ("reference", "model", "version", "origin", "holds from", ">rows", ">labelled", "span", ">columns", ">uncalibrated", ""),
+        (
+            (
+                r.reference_id[:12],
+                r.model,
+                r.version,
+                r.origin,
+                format_time(r.effective_from),
+                f"{r.rows:,}",
+                f"{r.labelled_rows:,}",
+                f"{format_time(r.span_start)} to {format_time(r.span_end)}",
+                len(r.columns) + len(r.outcomes),
+                len(_uncalibrated(r)),
+                "in use" if r.reference_id in serving else "",
+            )
+            for r in found
+        ),
+        none="No reference yet: models learn theirs from their first events, or `driftline reference build`.",
+    )
+
+
+@reference_app.command()
+def accept(ctx: typer.Context, model: Annotated[str, typer.Argument(help="The model.")], *, as_json: AsJson = False) -> None:
+    """Accept a drift: from now on the champion is measured against the recent weeks. Audited as a turn of the model's life."""
+    from driftline.retrain.accepting import accept_drift
+
+    state = state_of(ctx)
+    version = accept_drift(state.engine, state.settings, model)
+    _publish(state)
+    if as_json:
+        print_json(version)
+        return
+    _tell(version)
+
+
+def _tell(version: ModelVersion) -> None:
+    print_line(version.sentence)
+    print_line(f"Turn {version.sequence} of {version.model}: reference {version.reference_id} holds from {format_time(version.effective_from)}.")
+
+
+def _publish(state: State) -> None:
+    """Publish the turn; where the broker is away, a retrain worker will."""
+    from kafka.errors import KafkaError
+
+    from driftline.cli.connection import check_listening
+    from driftline.contracts.errors import SetupError
+    from driftline.retrain.publishing import publish_turns
+
+    try:
+        check_listening(state.settings.kafka)
+        publish_turns(state.engine, state.settings.kafka)
+    except (SetupError, KafkaError) as error:
+        say(f"note: it is not published yet ({error}); the retrain worker will do so")
+
+
+def _built(rows: ReferenceRows, own: ModelSettings, *, model: str, version: str, task: str, holds_from: int) -> Reference:
+    from typing import get_args
+
+    from driftline.contracts.reference import Task
+    from driftline.detectors.reference import build_reference
+
+    kinds: dict[str, FeatureKind] = {name: kind for name, kind in own.features.items() if name in rows.features}
+    return build_reference(
+        model=model,
+        version=version,
+        task=next(t for t in get_args(Task) if t == task),
+        effective_from=holds_from,
+        origin="built",
+        times=rows.times,
+        features=rows.features,
+        kinds=kinds,
+        predictions=rows.predictions,
+        scores=rows.scores,
+        labels=rows.labels,
+        importance=own.importance,
+        max_values=own.max_values,
+        max_features=own.max_features,
+    )
+
+
+def _sample(rows: ReferenceRows, own: ModelSettings, secret: bytes, reference: Reference) -> list[SampleRow]:
+    """Return the rows that reports compare with, under the model's PII rules; which are kept depends on their numbers alone."""
+    from driftline.contracts.ids import sample_hash, stable_id
+    from driftline.contracts.summaries import SampleRow
+    from driftline.detectors.sample import kept_features
+    from driftline.detectors.values import finite_number
+
+    ids = [stable_id("reference-row", reference.reference_id, i) for i in range(len(rows.times))]
+    chosen = sorted(range(len(ids)), key=lambda i: sample_hash(ids[i]))[:_SAMPLE_ROWS]
+    sample = []
+    for i in chosen:
+        said = rows.predictions[i] if rows.predictions else None
+        sample.append(
+            SampleRow(
+                place=sample_hash(ids[i]),
+                event_id=ids[i],
+                event_time=rows.times[i],
+                version=reference.version,
+                features=kept_features({name: values[i] for name, values in rows.features.items()}, own.pii, secret),
+                prediction=said,
+                score=finite_number(rows.scores[i]) if rows.scores else None,
+            )
+        )
+    return sample
+
+
+def _uncalibrated(reference: Reference) -> list[str]:
+    """Return the columns none of whose terms about values is calibrated."""
+    fine = {t.column for t in (*reference.terms, *reference.outcome_terms) if t.calibrated and t.term not in ("null", "unseen")}
+    known = dict.fromkeys(t.column for t in (*reference.terms, *reference.outcome_terms))
+    return [name for name in known if name not in fine]
+
+
+def _row(reference: Reference) -> dict[str, object]:
+    return {
+        "reference_id": reference.reference_id,
+        "model": reference.model,
+        "version": reference.version,
+        "task": reference.task,
+        "origin": reference.origin,
+        "effective_from": reference.effective_from,
+        "rows": reference.rows,
+        "labelled_rows": reference.labelled_rows,
+        "span_start": reference.span_start,
+        "span_end": reference.span_end,
+        "columns": [c.name for c in reference.columns],
+        "outcomes": [c.name for c in reference.outcomes],
+        "uncalibrated": _uncalibrated(reference),
+        "performance": reference.performance,
+    }

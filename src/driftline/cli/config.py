@@ -1,0 +1,104 @@
+"""``driftline.yaml`` and the environment, read into settings; and the file that ``driftline init`` writes."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from driftline.contracts.errors import SettingsError
+from driftline.contracts.settings import Settings, build_settings
+
+FILE_NAME = "driftline.yaml"
+
+#: The text of ``driftline init``. It loads as it stands, and what is commented out holds the defaults.
+TEMPLATE = """\
+# Driftline's settings. `driftline config check` reads them, and says what is wrong and what is accepted.
+# Any of them may come from the environment instead: DRIFTLINE__KAFKA__BOOTSTRAP_SERVERS=kafka:9092
+
+kafka:
+  bootstrap_servers: 127.0.0.1:9092
+  # topic_prefix: ""
+  # partitions: 4
+  # replication_factor: 1          # 3 in production
+  # security:                      # the password: password_file, or the variable DRIFTLINE_KAFKA_PASSWORD
+  #   protocol: SASL_SSL
+  #   mechanism: SCRAM-SHA-512
+  #   username: driftline
+  #   password_file: /run/secrets/kafka
+
+# database: sqlite:///.driftline/driftline.db     # or postgresql+psycopg://user@host/driftline
+# artifacts: .driftline/artifacts
+
+# defaults:                        # of every model, those that nobody wrote down here as well
+#   alarm_budget: 1 per 30d        # false alarms that you accept, per model
+#   tolerance: 0.2                 # the effect that matters, in standard deviations of a feature
+
+models:
+  my-model:
+    task: classification           # or multiclass, regression
+    alarm_budget: 1 per 30d
+    # features:                    # what is not named here is found out
+    #   amount: numeric
+    #   account_id: ignore
+    # pii: {surname: drop}         # drop, hash or keep; "*" for all others
+    # pane: 5s                     # 1h for a model with few events
+    # window: 1h
+    # policy:
+    #   enabled: true              # retrain by itself
+    #   cooldown: 7d
+"""
+
+
+def load_settings(path: Path | None, environment: Mapping[str, str]) -> Settings:
+    """Return the settings of a file, with the environment laid over it; ``None``: ``driftline.yaml`` here if there is one, else the defaults.
+
+    Raises SettingsError: with the line where the file is no YAML, with the field where a setting is wrong.
+    """
+    if path is None:
+        path = Path(FILE_NAME)
+        if not path.is_file():
+            return build_settings({}, environment)
+    return build_settings(read_yaml(path), environment)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the mapping in a YAML file, or raise SettingsError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(str(path), error.strerror, "a file that can be read") from None
+    except UnicodeDecodeError as error:
+        raise SettingsError(str(path), f"byte {error.start}", "text in UTF-8") from None
+    try:
+        tree = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader that also refuses a key given twice
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        lines = text.splitlines()
+        line = lines[mark.line] if mark and mark.line < len(lines) else ""
+        place = f"{path}, line {mark.line + 1}" if mark else str(path)
+        raise SettingsError(place, line.strip(), f"YAML ({error.problem})") from None
+    except yaml.YAMLError as error:
+        raise SettingsError(str(path), "", f"YAML ({error})") from None
+    except (RecursionError, ValueError) as error:
+        raise SettingsError(str(path), "", f"YAML that can be read ({type(error).__name__})") from None
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise SettingsError(str(path), tree, "a mapping of sections")
+    return tree
+
+
+class _Loader(yaml.SafeLoader):
+    """Of two entries with the same key YAML keeps the last, silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - PyYAML's own signature
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(None, None, f"the key {key.value!r} is given twice", key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)

@@ -1,0 +1,43 @@
+"""The replay clock: at the end of each simulated day it waits until everything published has been dealt with and every trigger is settled.
+
+That makes a run's decisions a function of the data: whatever the machine's speed, the next day finds the same champion and the same references.
+"""
+
+from __future__ import annotations
+
+import time
+
+from driftline.cli.demo.workers import Workers
+from driftline.cli.lag import Lag, LagWatch
+from driftline.contracts.errors import DriftlineError
+
+#: A training of a minute is slow, of ten is stuck.
+DEADLINE_S = 600.0
+_LOOK_S = 0.02
+
+
+class DayNeverEnded(DriftlineError):
+    """The workers did not come to rest."""
+
+
+def wait_for_rest(watch: LagWatch, workers: Workers, deadline_s: float = DEADLINE_S) -> float:
+    """Wait until the workers are at rest and return the seconds it took; DayNeverEnded names who lags, or who died."""
+    begun = time.monotonic()
+    while True:
+        lag = watch.look()
+        if lag.caught_up:
+            return time.monotonic() - begun
+        waited = time.monotonic() - begun
+        if dead := workers.dead():
+            names = ", ".join(f"{w.name} (exit {w.process.returncode}, see {w.log})" for w in dead)
+            raise DayNeverEnded(f"a worker has ended by itself: {names}")
+        if waited > deadline_s:
+            raise DayNeverEnded(f"the workers have not come to rest within {deadline_s:.0f} s: {_who(lag)}")
+        time.sleep(_LOOK_S)
+
+
+def _who(lag: Lag) -> str:
+    behind = [f"{p.step} is {p.behind} records behind in {p.topic}[{p.partition}]" for p in lag.partitions if p.behind]
+    behind += [f"{count} records of {owner} wait to be published" for owner, count in lag.outbox.items() if count]
+    behind += [f"trigger {trigger} is open" for trigger in lag.open_triggers]
+    return "; ".join(behind[:6])

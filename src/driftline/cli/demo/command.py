@@ -1,0 +1,59 @@
+"""``driftline demo``: a real year of flights through real Kafka, watched, retrained, and told in the terminal."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+
+from driftline.cli.broker import stop_broker
+
+FIRST_MONTH, LAST_MONTH = 3, 12
+#: Columns of the tables when nobody's terminal sets the width.
+_FILE_WIDTH = 150
+
+
+def demo_command(
+    *,
+    days: Annotated[int, typer.Option(help="Stop after so many simulated days; 0: the whole of March to December (306).")] = 0,
+    bootstrap: Annotated[
+        str | None, typer.Option(help="Use this broker instead of starting one.", envvar="DRIFTLINE__KAFKA__BOOTSTRAP_SERVERS")
+    ] = None,
+    state_dir: Annotated[Path | None, typer.Option(help="Where state, logs and reports go; a new folder below .driftline by default.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the broker running at the end.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")] = False,
+) -> None:
+    """Watch a real year: 270,000 flights scored and published in order, their arrivals as labels, drift found, challengers tried.
+
+    Everything is real but the clock. Exits 1 when the loop did not close.
+    """
+    # Heavy parts (pandas, scikit-learn) are imported when the demo runs, not when the CLI starts.
+    from driftline.cli.demo.run import run_demo
+
+    console = Console(stderr=as_json)
+    if not console.is_terminal:
+        console = Console(stderr=as_json, width=_FILE_WIDTH)
+    state = (state_dir or _new_folder()).absolute()
+    state.mkdir(parents=True, exist_ok=True)
+    begun = time.monotonic()
+    try:
+        result = run_demo(state, bootstrap, days, console)
+    finally:
+        if not keep and bootstrap is None:
+            stop_broker(state / "broker")
+    if as_json:
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(result)).decode() + "\n")
+    console.print(f"State, logs and reports: {state} ({time.monotonic() - begun:.0f} s in all)", highlight=False)
+    raise typer.Exit(1 if result.open else 0)
+
+
+def _new_folder() -> Path:
+    parent = Path(".driftline") / "demo"
+    parent.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=time.strftime("%m%d-%H%M%S-"), dir=parent))

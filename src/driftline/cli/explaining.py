@@ -1,0 +1,220 @@
+"""One column of one model: what it does, what would make it alarm, and why it did or did not. Pure; ``commands/explain.py`` gathers what it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from driftline.cli.visible import FORMULA, Watch
+from driftline.cli.wording import past_of, sentences_of, term_name, why_of
+from driftline.contracts.reference import Column, Reference
+from driftline.contracts.summaries import PaneKind
+from driftline.detectors.decider import Decider, DeciderConfig, TermEffect
+from driftline.detectors.describe import MIN_ROWS, state_of
+from driftline.detectors.evidence import DeciderState
+from driftline.detectors.layout import layout_of
+from driftline.detectors.moments import POLYNOMIALS, moments_of
+from driftline.detectors.terms import TermTable, term_tables
+from driftline.store.episodes import Episode
+
+#: Hours within which the smallest visible shift is told.
+HORIZONS = {"hour": 1.0, "day": 24.0, "week": 168.0}
+
+
+class Visible(msgspec.Struct, frozen=True):
+    """The smallest effects, up and down, that alarm on average within so many hours; None where none does. Of shares also what they would become."""
+
+    hours: float
+    up: float | None
+    down: float | None
+    up_share: float | None
+    down_share: float | None
+
+
+class TermStory(msgspec.Struct, frozen=True, kw_only=True):
+    """One term. Effects in reference sd of the term; evidence in hours; for shares (nulls, categories) the share then and now."""
+
+    term: str
+    name: str
+    n: int
+    effect: float | None
+    low: float | None
+    high: float | None
+    tolerance: float
+    tolerance_set: float
+    tolerance_reference: float
+    calibrated: bool
+    variance_hours: float
+    evidence: float
+    onset: int | None
+    rate: float
+    share_then: float | None
+    share_now: float | None
+    hours_to_alarm: float | None
+    visible: dict[str, Visible]
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """A column's story; ``sentences`` say it in words, ``why`` is the last of them. Evidence, budget in hours; times in epoch ms."""
+
+    model: str
+    column: str
+    kind: PaneKind
+    version: str
+    reference_id: str
+    origin: str
+    state: str
+    since: int | None
+    until: int | None
+    n: int
+    rate: float
+    importance: float | None
+    alarm_budget: str
+    budget: float
+    evidence: float
+    evidence_of_column: float
+    episode_id: str | None
+    terms: tuple[TermStory, ...]
+    formula: str
+    why: str
+    sentences: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the closed windows of one kind held over ``hours``, from ``since`` to ``until`` (ms), and the evidence after them."""
+
+    counts: npt.NDArray[np.int64]
+    hours: float
+    since: int | None
+    until: int | None
+    evidence: bytes | None
+    episode: Episode | None
+    past: Sequence[Episode] = ()
+
+
+def kind_of(reference: Reference, column: str) -> PaneKind | None:
+    """Return on which side a column is; None where the reference does not have it."""
+    if any(c.name == column for c in reference.columns):
+        return "features"
+    return "outcomes" if any(c.name == column for c in reference.outcomes) else None
+
+
+def explain_column(reference: Reference, column: str, config: DeciderConfig, alarm_budget: str, seen: Seen) -> Explanation:
+    """Return the story of a column that the reference has."""
+    kind = kind_of(reference, column)
+    if kind is None:
+        raise ValueError(f"the reference has no column {column}")
+    decider = Decider(reference, config)
+    state = _restored(decider, seen.evidence)
+    verdict = decider.verdict(state)
+    table = term_tables(reference, config)[kind]
+    # What is left of a tolerance when the user asks for none: the reference's own error.
+    bare = term_tables(reference, replace(config, tolerance=0.0, tolerances={}))[kind]
+    hours = max(seen.hours, 1e-9)
+    effects = [e for e in decider.effects(kind, seen.counts, hours) if e.column == column]
+    layout = layout_of(reference, kind)
+    n = int(np.maximum(seen.counts[layout.slice_of(column)], 0).sum())
+    shape = next(c for c in (*reference.columns, *reference.outcomes) if c.name == column)
+    frame = _Frame(shape, table, bare, state, config, hours)
+    stories = tuple(_story(frame, e) for e in effects)
+    carried = sum(s.evidence for s in stories)
+    episode = seen.episode if seen.episode is not None and seen.episode.open else None
+    told = Explanation(
+        model=reference.model,
+        column=column,
+        kind=kind,
+        version=reference.version,
+        reference_id=reference.reference_id,
+        origin=reference.origin,
+        state=state_of(effects, n, MIN_ROWS),
+        since=seen.since,
+        until=seen.until,
+        n=n,
+        rate=n / hours if n else 0.0,
+        importance=reference.importance.get(column),
+        alarm_budget=alarm_budget,
+        budget=decider.budget,
+        evidence=verdict.evidence,
+        evidence_of_column=min(carried, verdict.evidence),  # both end at the largest number there is
+        episode_id=episode.episode_id if episode else None,
+        terms=stories,
+        formula=FORMULA,
+        why="",
+        sentences=(),
+    )
+    why = why_of(told, effects, episode)
+    return msgspec.structs.replace(told, why=why, sentences=(*sentences_of(told, reference), *past_of(told, seen.past), why))
+
+
+def _restored(decider: Decider, raw: bytes | None) -> DeciderState:
+    try:
+        return decider.decode(raw) if raw is not None else decider.start()
+    except ValueError:  # made under other settings: they take effect with the next pane, and the evidence starts anew
+        return decider.start()
+
+
+@dataclass(frozen=True)
+class _Frame:
+    column: Column
+    table: TermTable
+    bare: TermTable
+    state: DeciderState
+    config: DeciderConfig
+    hours: float
+
+
+def _story(frame: _Frame, effect: TermEffect) -> TermStory:
+    i = frame.table.terms.index((effect.column, effect.term))
+    moments = moments_of(frame.column)
+    at = moments.terms.index(effect.term)
+    counted = moments.base[at] > 0
+    phi, p = moments.phi[at][counted], moments.p[counted] / moments.p[counted].sum()
+    watch = Watch(
+        phi, p, frame.table.theta[i], frame.table.mass[i], float(frame.table.tolerance[i]), float(frame.table.variance[i]), frame.config.budget_hours
+    )
+    kind_state = frame.state.of(effect.kind)
+    log_r = kind_state.log_r[i]
+    best = int(log_r.argmax()) if log_r.size else 0
+    rate = effect.n / frame.hours if effect.n else 0.0
+    needed = watch.hours_for(effect.effect, rate) if effect.n and effect.calibrated else np.inf
+    there = effect.n > 0
+    return TermStory(
+        term=effect.term,
+        name=term_name(effect.term),
+        n=effect.n,
+        effect=effect.effect if there else None,
+        low=effect.low if there else None,
+        high=effect.high if there else None,
+        tolerance=effect.tolerance,
+        tolerance_set=frame.config.tolerances.get(effect.column, frame.config.tolerance),
+        tolerance_reference=float(frame.bare.tolerance[i]),
+        calibrated=effect.calibrated,
+        variance_hours=float(frame.table.variance[i]),
+        evidence=float(np.exp(np.minimum(log_r, 700.0)).sum()),
+        onset=int(kind_state.onset[i, best]) if log_r.size and kind_state.cusum[i, best] > 0 else None,
+        rate=rate,
+        share_then=_share(effect.term, phi, 0.0),
+        share_now=_share(effect.term, phi, effect.effect) if there else None,
+        hours_to_alarm=needed if np.isfinite(needed) else None,
+        visible={name: _visible(watch, effect.term, hours, rate) for name, hours in HORIZONS.items()},
+    )
+
+
+def _visible(watch: Watch, term: str, hours: float, rate: float) -> Visible:
+    up, down = watch.smallest(hours, rate, up=True), watch.smallest(hours, rate, up=False)
+    shares = [None if value is None else _share(term, watch.phi, value) for value in (up, down)]
+    return Visible(hours, up, down, *shares)
+
+
+def _share(term: str, phi: npt.NDArray[np.float64], effect: float) -> float | None:
+    """Return the share that an effect means, for terms that are shares: phi has two values, (hit - share) / sd."""
+    top, bottom = float(phi.max(initial=0)), float(phi.min(initial=0))
+    if term in POLYNOMIALS or top <= bottom:
+        return None
+    sd = 1 / (top - bottom)
+    return min(max(-bottom * sd + effect * sd, 0.0), 1.0)

@@ -1,0 +1,100 @@
+"""How small a shift one term's evidence would still notice, at the rate at which events come now. Pure.
+
+While a shift of effect d (E phi = d) lasts, a bet theta's evidence grows on average by
+
+    g = eta rate [ E log(1 + theta phi) - log(1 + |theta| tolerance) ]   an hour,      eta = 1 / (1 + V rate)
+
+From the mass w that is put in each hour, R' = w + g R gives R(T) = w (exp(g T) - 1) / g, and the alarm wants R >= budget and a CUSUM of log 20, so it
+comes on average after
+
+    T = max( log(1 + budget g / w) / g,  log 20 / g )   hours, with the best of the bets,
+
+and at the end of a pane. Of all distributions with effect d the one nearest to the reference is taken, p exp(s phi): the hardest one to see.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from driftline.detectors.decider import GATE
+from driftline.detectors.moments import Floats
+
+FORMULA = (
+    "a shift is visible within T hours if T >= max(log(1 + budget g / w) / g, log 20 / g) for one of the bets theta, "
+    "g = eta rate [E log(1 + theta phi) - log(1 + |theta| tolerance)], eta = 1 / (1 + V rate), w the bet's start mass per hour, "
+    "E over the reference tilted to that effect"
+)
+
+#: Halvings of the interval that the tilt is looked for in.
+_HALVINGS = 50
+_SMALLEST, _LARGEST = 1e-6, 60.0
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What one term watches with: ``phi`` and ``p`` on the slots it counts (p sums to 1), its bets, their start mass. V and budget in hours."""
+
+    phi: Floats
+    p: Floats
+    theta: Floats
+    mass: Floats
+    tolerance: float
+    variance: float
+    budget: float
+
+    def growth(self, tilted: Floats, rate: float) -> Floats:
+        """Return g of each bet, per hour, while the slots have the shares ``tilted``."""
+        eta = 1 / (1 + self.variance * rate)
+        gain = np.log1p(self.theta[:, None] * self.phi) @ tilted
+        grown: Floats = eta * rate * (gain - np.log1p(np.abs(self.theta) * self.tolerance))
+        return grown
+
+    def tilt(self, s: float) -> Floats:
+        """Return the distribution nearest to the reference among those of its effect: p exp(s phi), normalised."""
+        weight = s * self.phi
+        shares: Floats = self.p * np.exp(weight - weight.max())
+        shares /= shares.sum()
+        return shares
+
+    def effect_of(self, s: float) -> float:
+        """Return the effect, E phi, of that distribution; it grows with s."""
+        return float(self.tilt(s) @ self.phi)
+
+    def hours(self, s: float, rate: float) -> float:
+        """Return T for the shift p exp(s phi); infinite where no bet gains by it."""
+        if rate <= 0:
+            return np.inf
+        g = self.growth(self.tilt(s), rate)
+        good = (g > 0) & (self.mass > 0)
+        if not good.any():
+            return np.inf
+        g, w = g[good], self.mass[good]
+        return float(np.maximum(np.log1p(self.budget * g / w) / g, GATE / g).min())
+
+    def hours_for(self, effect: float, rate: float) -> float:
+        """Return T for a shift of this effect; infinite where it can't be, or is not seen."""
+        sign = 1.0 if effect >= 0 else -1.0
+        top = sign * _LARGEST / self._reach()
+        if abs(effect) >= abs(self.effect_of(top)):
+            return self.hours(top, rate)
+        low, high = 0.0, top
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            low, high = (low, middle) if abs(self.effect_of(middle)) >= abs(effect) else (middle, high)
+        return self.hours(high, rate)
+
+    def smallest(self, within: float, rate: float, *, up: bool) -> float | None:
+        """Return the smallest effect that alarms on average within so many hours; None where none does."""
+        sign = 1.0 if up else -1.0
+        low, high = sign * _SMALLEST, sign * _LARGEST / self._reach()
+        if self.hours(high, rate) > within:
+            return None
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            low, high = (low, middle) if self.hours(middle, rate) <= within else (middle, high)
+        return self.effect_of(high)
+
+    def _reach(self) -> float:
+        return max(float(np.abs(self.phi).max(initial=0)), 1e-9)

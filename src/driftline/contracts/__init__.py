@@ -1,0 +1,1 @@
+"""What crosses a boundary: events, topics, settings, errors. Imports nothing else of Driftline."""

@@ -1,0 +1,223 @@
+"""What Driftline says: findings, alerts, triggers, versions, decisions. JSON on their topics, one plain sentence in each.
+
+Every id is deterministic, so a repeat after a crash has the id of the first. Times are epoch milliseconds of event time.
+None of these carries a raw feature value.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeVar
+
+import msgspec
+
+from driftline.contracts.errors import DecodeError
+
+State = Literal["learning", "insufficient_data", "uncalibrated", "ok", "drift"]
+Severity = Literal["info", "warning", "critical"]
+
+
+class OffsetRange(msgspec.Struct, frozen=True, kw_only=True):
+    """Records ``first`` to ``next - 1`` of one partition: what a finding can be recomputed from."""
+
+    topic: str
+    partition: int
+    first: int
+    next: int
+
+
+class ColumnFinding(msgspec.Struct, frozen=True, kw_only=True):
+    """One column of a window against its reference. ``effect`` with its interval is in reference standard deviations (numeric: the greatest of the
+    term effects) and compared with ``tolerance``; distances describe. ``None`` where n is too small or the value is undefined.
+    """
+
+    column: str
+    state: State
+    n: int
+    null_share: float
+    unseen_share: float
+    effect: float | None = None
+    effect_low: float | None = None
+    effect_high: float | None = None
+    tolerance: float | None = None
+    psi: float | None = None
+    jensen_shannon: float | None = None
+    ks: float | None = None
+    wasserstein: float | None = None
+
+
+class Performance(msgspec.Struct, frozen=True, kw_only=True):
+    """Realised performance on ripe predictions, by prediction time; ``reference`` holds the same metrics at reference time."""
+
+    n: int
+    metrics: dict[str, float]
+    low: dict[str, float] = {}
+    high: dict[str, float] = {}
+    reference: dict[str, float] = {}
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """The digest of one window of one model. A late event makes a new ``revision`` of the same ``finding_id``."""
+
+    schema_version: int = 1
+    finding_id: str
+    revision: int
+    model: str
+    version: str
+    reference_id: str
+    state: State
+    window_start: int
+    window_end: int
+    n: int
+    late: int
+    columns: tuple[ColumnFinding, ...]
+    performance: Performance | None = None
+    quality: dict[str, int] = {}
+    #: Sum of the decider's Shiryaev-Roberts evidence (hours) and the budget (hours) it is compared with.
+    evidence: float
+    budget: float
+    sentence: str
+    offsets: tuple[OffsetRange, ...] = ()
+    config_hash: str = ""
+
+
+class Cause(msgspec.Struct, frozen=True, kw_only=True):
+    """A column that carries an episode's evidence. ``share`` is its part of the evidence, ``effect`` in reference standard deviations with sign."""
+
+    column: str
+    term: str
+    direction: Literal["up", "down", "changed"]
+    effect: float
+    low: float
+    high: float
+    tolerance: float
+    share: float
+    importance: float
+    onset: int
+
+
+AlertStatus = Literal["opened", "updated", "resolved", "accepted", "superseded"]
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """A change of state of one episode. ``alert_id`` is unique to (episode, status, revision)."""
+
+    schema_version: int = 1
+    alert_id: str
+    episode_id: str
+    revision: int
+    status: AlertStatus
+    severity: Severity
+    model: str
+    version: str
+    reference_id: str
+    onset: int
+    opened_at: int
+    at: int
+    n: int
+    evidence: float
+    budget: float
+    causes: tuple[Cause, ...]
+    sentence: str
+    offsets: tuple[OffsetRange, ...] = ()
+    config_hash: str = ""
+
+
+class RetrainTrigger(msgspec.Struct, frozen=True, kw_only=True):
+    """An order to train a challenger. ``at`` is the event time of the decision; outcomes after it are not known to it."""
+
+    schema_version: int = 1
+    trigger_id: str
+    model: str
+    version: str
+    reason: Literal["performance", "drift", "manual"]
+    at: int
+    episode_id: str | None = None
+    sentence: str
+    evidence: dict[str, float] = {}
+    config_hash: str = ""
+
+
+class RetrainDecision(msgspec.Struct, frozen=True, kw_only=True):
+    """What the policy said at one window, yes or no, and why. ``rule`` names the rule that decided."""
+
+    decision_id: str
+    model: str
+    version: str
+    at: int
+    retrain: bool
+    rule: str
+    sentence: str
+    trigger_id: str | None = None
+
+
+class TrialResult(msgspec.Struct, frozen=True, kw_only=True):
+    """Champion against challenger on the same held-out outcomes. ``difference`` is mean loss(champion) - loss(challenger) with its interval."""
+
+    n: int
+    holdout_start: int
+    holdout_end: int
+    train_rows: int
+    metric: str
+    champion: dict[str, float]
+    challenger: dict[str, float]
+    difference: float
+    low: float
+    high: float
+    promoted: bool
+    rule: str
+    sentence: str
+
+
+VersionStatus = Literal["champion", "refused", "drift_accepted", "failed"]
+
+
+class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """A turn in a model's life. ``version`` is the champion after it: services serve that one. ``sequence`` grows by one with each."""
+
+    schema_version: int = 1
+    model: str
+    sequence: int
+    status: VersionStatus
+    version: str
+    previous_version: str | None = None
+    challenger: str | None = None
+    reference_id: str
+    effective_from: int
+    artifact: str | None = None
+    sha256: str | None = None
+    trigger_id: str | None = None
+    trial: TrialResult | None = None
+    sentence: str
+
+
+class PaneClosing(msgspec.Struct, frozen=True, kw_only=True):
+    """The logged decision to close a pane: what it held when the sequential detectors took it. A replay follows these, not the clock."""
+
+    closing_id: str
+    model: str
+    reference_id: str
+    kind: Literal["features", "outcomes"]
+    start: int
+    end: int
+    n: int
+    digest: str
+    watermark: int
+    by: Literal["watermark", "idle"]
+    #: For each source partition the position up to which its blocks were in.
+    positions: dict[str, int]
+
+
+Published = TypeVar("Published", Finding, Alert, RetrainTrigger, ModelVersion, PaneClosing)
+
+
+def encode_json(message: msgspec.Struct) -> bytes:
+    """Return the JSON of a published message, keys in declared order."""
+    return msgspec.json.encode(message)
+
+
+def decode_json(raw: bytes, kind: type[Published]) -> Published:
+    """Return the message of the kind that the topic holds, or raise DecodeError. Fields of later schema versions are let pass."""
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise DecodeError(f"not a {kind.__name__}: {error}", raw) from error

@@ -1,0 +1,144 @@
+"""The reference: what a model's events looked like when all was well, as exact counts over fixed bins.
+
+A reference is immutable and named by the hash of its content. Its columns fix the *layout* of every summary made against it: each column owns a
+run of slots, and a summary is an integer for each slot. It is bound to a model version and to the event time from which it holds, never to when an
+event is processed.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from driftline.contracts.errors import DecodeError
+from driftline.contracts.ids import content_hash
+
+Task = Literal["classification", "multiclass", "regression"]
+Role = Literal["feature", "prediction", "score", "outcome"]
+
+#: The version of a reference that serves every version without one of its own.
+ANY_VERSION = "*"
+
+#: Slots of a numeric column besides its bins, in this order: ``below, bin 0 .. bin k-1, above, null, nan, infinite, wrong_type``.
+NUMERIC_EXTRAS = ("null", "nan", "infinite", "wrong_type")
+#: Slots of a categorical column besides its values, in this order: ``value 0 .. value k-1, other, unseen, null, wrong_type``.
+CATEGORICAL_EXTRAS = ("other", "unseen", "null", "wrong_type")
+
+
+class NumericColumn(msgspec.Struct, frozen=True, kw_only=True, tag="numeric"):
+    """A column of numbers: ``len(edges) - 1`` bins between strictly increasing edges, half open ``[a, b)``, the last one closed.
+
+    ``counts`` are the reference's, one for each slot. ``center`` and ``scale`` (> 0) standardise: ``z = (x - center) / scale``.
+    """
+
+    name: str
+    role: Role
+    edges: tuple[float, ...]
+    center: float
+    scale: float
+    counts: tuple[int, ...]
+
+    @property
+    def slots(self) -> int:
+        """How many slots the column owns."""
+        return len(self.edges) + 1 + len(NUMERIC_EXTRAS)
+
+
+class CategoricalColumn(msgspec.Struct, frozen=True, kw_only=True, tag="categorical"):
+    """A column of values: the reference's most frequent ones, ``other`` (known to the reference, less frequent) and ``unseen``."""
+
+    name: str
+    role: Role
+    values: tuple[str, ...]
+    other_values: tuple[str, ...] = ()
+    counts: tuple[int, ...]
+
+    @property
+    def slots(self) -> int:
+        """How many slots the column owns."""
+        return len(self.values) + len(CATEGORICAL_EXTRAS)
+
+
+class GridColumn(msgspec.Struct, frozen=True, kw_only=True, tag="grid"):
+    """Score slot x binary label: the joint counts that calibration and AUC follow from.
+
+    Slot ``2 * s + y`` counts events whose score fell in bin ``s`` of ``edges`` (``below`` first, ``above`` last) and whose label was ``y``.
+    """
+
+    name: str
+    role: Role
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+
+    @property
+    def slots(self) -> int:
+        """How many slots the column owns."""
+        return 2 * (len(self.edges) + 1)
+
+
+Column = NumericColumn | CategoricalColumn | GridColumn
+
+
+class TermCalibration(msgspec.Struct, frozen=True, kw_only=True):
+    """What the reference says about the wandering of one term of the decider.
+
+    ``term`` is one of ``location``, ``scale``, ``tails``, ``null``, ``unseen``, ``value:<v>``, ``volume``. ``variance_hours`` is V of
+    the alarm budget's method (hours): the long-run variance of the term's moment that independent events would not have.
+    ``calibrated`` is false where the reference is too short for the term's own cycles.
+    """
+
+    column: str
+    term: str
+    variance_hours: float
+    blocks: int
+    calibrated: bool
+
+
+class Reference(msgspec.Struct, frozen=True, kw_only=True):
+    """An immutable reference. Build it with ``driftline.detectors.reference``; ``reference_id`` is the hash of all else."""
+
+    schema_version: int = 1
+    reference_id: str = ""
+    model: str
+    version: str
+    effective_from: int
+    origin: Literal["built", "learned", "accepted", "challenger"]
+    task: Task
+    columns: tuple[Column, ...]
+    outcomes: tuple[Column, ...] = ()
+    rows: int
+    labelled_rows: int = 0
+    span_start: int
+    span_end: int
+    terms: tuple[TermCalibration, ...] = ()
+    outcome_terms: tuple[TermCalibration, ...] = ()
+    label_delay_p95: int | None = None
+    #: Realised metrics on the labelled rows whose label came within ``label_delay_p95``, as live ones are judged (``log_loss``, ``auc``, ``brier``,
+    #: ``accuracy``, ``mae``, ``rmse``); missing where undefined.
+    performance: dict[str, float] = {}
+    #: Share of the model's importance each feature carries; sums to at most 1.
+    importance: dict[str, float] = {}
+
+
+_decoder = msgspec.msgpack.Decoder(Reference)
+_encoder = msgspec.msgpack.Encoder(order="deterministic")
+
+
+def encode_reference(reference: Reference) -> bytes:
+    """Return the bytes that a reference's hash is taken of and that the store keeps."""
+    return _encoder.encode(reference)
+
+
+def decode_reference(raw: bytes) -> Reference:
+    """Return the reference, or raise DecodeError."""
+    try:
+        return _decoder.decode(raw)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise DecodeError(f"not a reference: {error}", raw) from error
+
+
+def seal(reference: Reference) -> Reference:
+    """Return the reference with its ``reference_id`` set to the hash of everything else."""
+    bare = msgspec.structs.replace(reference, reference_id="")
+    return msgspec.structs.replace(bare, reference_id=content_hash(encode_reference(bare)))

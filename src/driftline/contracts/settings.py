@@ -1,0 +1,256 @@
+"""Settings: one frozen tree, built once from a mapping. Unknown keys are errors; durations and budgets are text as people write them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from driftline.contracts.ids import content_hash
+from driftline.contracts.reference import Task
+from driftline.contracts.settings_checks import check, parse_budget, settings_error
+from driftline.contracts.times import format_duration, is_duration, parse_duration
+
+FeatureKind = Literal["numeric", "categorical", "ignore"]
+Keep = Literal["keep", "hash", "drop"]
+
+#: ``DRIFTLINE__KAFKA__PARTITIONS=8`` sets ``kafka.partitions``. Names of models are met in small letters this way.
+ENVIRONMENT_PREFIX = "DRIFTLINE__"
+
+
+class SecuritySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How to reach a secured broker. Files, never secrets, stand in the configuration: the password comes from ``password_file`` or from the
+    environment variable ``DRIFTLINE_KAFKA_PASSWORD``. ``contracts/security.py`` opens them.
+    """
+
+    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    username: str | None = None
+    password_file: str | None = None
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+    #: SASL_PLAINTEXT sends name and password (or what SCRAM makes of it) over an open line: refused unless this says that it is meant.
+    allow_sasl_plaintext: bool = False
+
+
+class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The broker and the topics."""
+
+    bootstrap_servers: str = "127.0.0.1:9092"
+    topic_prefix: str = ""
+    partitions: int = 4
+    replication_factor: int = 1
+    security: SecuritySettings = SecuritySettings()
+
+
+class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The stream steps. Defaults suit a production cluster; tests and the demo make them brisker."""
+
+    block_size: int = 1024
+    flush_interval: str = "500ms"
+    commit_interval: str = "500ms"
+    idle_timeout: str = "10s"
+    session_timeout: str = "6s"
+    allowed_skew: str = "5m"
+    max_poll_records: int = 2000
+    #: How long summarise waits for the reference of a version nobody stored before it treats the version as unknown.
+    version_wait: str = "2s"
+    instance_id: str | None = None
+    #: How long a step may stand still although it has something to read, before it ends itself for its supervisor to restart.
+    stall_timeout: str = "120s"
+
+
+class PolicySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a finding becomes a retraining trigger, and when a challenger may replace the champion."""
+
+    enabled: bool = True
+    #: Realised loss is judged over this much trailing event time ...
+    performance_window: str = "14d"
+    #: ... and has fallen when the lower end of its interval is above the reference's by more than this share of it.
+    performance_tolerance: float = 0.05
+    #: Fewer ripe labelled predictions than this say nothing about performance.
+    min_labelled: int = 500
+    #: An open episode whose causes carry at least this share of the importance, and that has lasted this long, is a trigger.
+    drift_importance: float = 0.05
+    drift_persists: str = "7d"
+    cooldown: str = "7d"
+    #: How far back the training rows reach; ``all``: every ripe outcome that is stored.
+    train_window: str = "all"
+    min_rows: int = 5000
+    #: The newest ripe outcomes, held out of training, on which champion and challenger are tried, in blocks of a day.
+    holdout: str = "14d"
+    min_blocks: int = 7
+    #: One-sided confidence at which the challenger has to be better.
+    trial_confidence: float = 0.9
+
+
+class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One model. All has a default, so that a model nobody configured is monitored too."""
+
+    task: Task | None = None
+    features: dict[str, FeatureKind] = {}
+    #: What of a feature is kept in samples and outcomes: ``keep``, ``hash`` (keyed), ``drop``. The key ``*`` is the default.
+    pii: dict[str, Keep] = {}
+    pane: str = "5s"
+    #: A multiple of the pane; 24 panes where the pane is longer than half an hour and no window is named.
+    window: str = "1h"
+    allowed_lateness: str = "10s"
+    #: False episodes that the user accepts, per model.
+    alarm_budget: str = "1 per 30d"
+    #: The effect that matters, in reference standard deviations of a feature.
+    tolerance: float = 0.2
+    importance: dict[str, float] = {}
+    sample_rows_per_pane: int = 64
+    learning_rows: int = 5000
+    max_values: int = 32
+    max_features: int = 500
+    #: Share of the predictions that the join keeps, by hash of the event id.
+    outcome_sample: float = 1.0
+    #: A prediction is ripe when it is older than this; ``auto``: the p95 of the label delay at reference time (a day without one).
+    label_wait: str = "auto"
+    #: Names of River detectors that may open episodes by themselves, beside the decider (``adwin``).
+    deciders: tuple[str, ...] = ()
+    trainer: str = "driftline.retrain.trainers:SklearnTrainer"
+    policy: PolicySettings = PolicySettings()
+
+
+class RetrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The retrain worker."""
+
+    #: A training that takes longer is ended, and the run has failed.
+    deadline: str = "30m"
+    #: A run whose worker has not been heard of for this long may be taken over by another.
+    lease: str = "30s"
+    #: How long a run waits for the join to have read all that had been published when it was claimed.
+    join_wait: str = "30s"
+    #: Longest time between two polls before the broker gives a worker's partitions to another; training does not hold up polls.
+    max_poll_interval: str = "5m"
+    #: Full names of types in model files that are trusted beyond scikit-learn's, numpy's and scipy's own.
+    trusted_types: tuple[str, ...] = ()
+    max_artifact_mb: int = 512
+    #: Most outcomes of one run; of more, the newest.
+    max_rows: int = 500_000
+
+
+class ReportSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Evidently reports, one for each episode."""
+
+    enabled: bool = True
+    folder: str = ".driftline/reports"
+
+
+class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long state is kept, in event time behind the watermark."""
+
+    panes: str = "90d"
+    outcomes: str = "180d"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole tree, as ``driftline.yaml`` spells it."""
+
+    kafka: KafkaSettings = KafkaSettings()
+    database: str = "sqlite:///.driftline/driftline.db"
+    artifacts: str = ".driftline/artifacts"
+    worker: WorkerSettings = WorkerSettings()
+    reports: ReportSettings = ReportSettings()
+    #: The file with the key under which features with the rule ``hash`` are hashed.
+    pii_key_file: str | None = None
+    retention: RetentionSettings = RetentionSettings()
+    retrain: RetrainSettings = RetrainSettings()
+    defaults: ModelSettings = ModelSettings()
+    models: dict[str, ModelSettings] = {}
+
+    def model(self, name: str) -> ModelSettings:
+        """Return a model's settings, the defaults for one that nobody configured."""
+        return self.models.get(name, self.defaults)
+
+
+def build_settings(tree: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Settings:
+    """Return settings from a mapping, ``DRIFTLINE__KAFKA__PARTITIONS=8``-like variables laid over it. Each model starts from ``defaults``.
+
+    >>> build_settings({"models": {"m": {"pane": "1h"}}, "defaults": {"tolerance": 0.3}}).model("m").tolerance
+    0.3
+    >>> build_settings({}, {"DRIFTLINE__KAFKA__PARTITIONS": "8"}).kafka.partitions
+    8
+    >>> build_settings({"kafka": {"partitions": "many"}})
+    Traceback (most recent call last):
+    driftline.contracts.errors.SettingsError: kafka.partitions: 'many' is not accepted; expected a whole number
+    """
+    merged = _overlaid(tree, environment or {})
+    defaults, models = merged.get("defaults"), merged.get("models")
+    if isinstance(models, Mapping):
+        under = defaults if isinstance(defaults, Mapping) else {}
+        merged["models"] = {name: _merge(under, model or {}) if isinstance(model, Mapping | None) else model for name, model in models.items()}
+    # A key without a value ("kafka:" and only comments below it) means its default, as if it were not there.
+    merged = _without_none(merged)
+    try:
+        settings = msgspec.convert(merged, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise settings_error(error, merged) from None
+    settings = _with_windows(settings, merged)
+    check(settings)
+    return settings
+
+
+def _with_windows(settings: Settings, tree: Mapping[str, Any]) -> Settings:
+    """Return the settings with a window of 24 panes for a model whose pane is too long for the default window and that names none."""
+    models = tree.get("models", {})
+    return msgspec.structs.replace(
+        settings,
+        defaults=_with_window(settings.defaults, tree.get("defaults", {})),
+        models={name: _with_window(model, models[name]) for name, model in settings.models.items()},
+    )
+
+
+def _with_window(model: ModelSettings, tree: Mapping[str, Any]) -> ModelSettings:
+    if "window" in tree or "pane" not in tree or not is_duration(model.pane) or 2 * parse_duration(model.pane) <= parse_duration(model.window):
+        return model
+    return msgspec.structs.replace(model, window=format_duration(24 * parse_duration(model.pane)))
+
+
+def config_hash(settings: ModelSettings) -> str:
+    """Return the hash that findings carry, so that one can tell under which configuration they were made."""
+    return content_hash(msgspec.json.encode(settings, order="deterministic"))
+
+
+def budget_hours(settings: ModelSettings) -> float:
+    """Return the mean time between false episodes that the user accepts, in hours.
+
+    >>> budget_hours(ModelSettings(alarm_budget="2 per 30d"))
+    360.0
+    """
+    return parse_budget(settings.alarm_budget, "alarm_budget")
+
+
+def _overlaid(tree: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    merged = _merge({}, tree)
+    for name, value in sorted(environment.items()):
+        if not name.upper().startswith(ENVIRONMENT_PREFIX):
+            continue
+        *path, leaf = name[len(ENVIRONMENT_PREFIX) :].lower().split("__")
+        node = merged
+        for step in path:
+            child = node.get(step)
+            if not isinstance(child, dict):
+                child = node[step] = {}
+            node = child
+        node[leaf] = value
+    return merged
+
+
+def _merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = {key: _merge({}, value) if isinstance(value, Mapping) else value for key, value in under.items()}
+    for key, value in over.items():
+        if isinstance(value, Mapping):
+            kept = merged.get(key)
+            merged[key] = _merge(kept if isinstance(kept, Mapping) else {}, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _without_none(tree: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: _without_none(v) if isinstance(v, Mapping) else v for k, v in tree.items() if v is not None}

@@ -1,0 +1,76 @@
+"""The tolerance of each term, and the fixed grid of bets against it: no learning lag, no tuning."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import betaincinv, ndtri
+
+from driftline.detectors.moments import Floats, Moments
+
+#: Excess over the tolerance that each bet is made for, in standard deviations of the term; upwards and downwards.
+EXCESS = (0.1, 0.25, 0.5, 0.8)
+BETS = 2 * len(EXCESS)
+# A bet never stakes more than this: 1 + theta phi stays above 1 - .9 on every slot, so no single event can ruin it.
+_STAKE = 0.9
+
+
+def tolerances_of(moments: Moments, user: float, n: Floats, variance_hours: Floats, span_hours: float, *, risk: float) -> Floats:
+    """Return for each term the greater of what the user calls an effect that matters and the reference's own error,
+    in sd of the term.
+
+    ``n`` rows over ``span_hours`` are worth ``1 / (1 / n + V / span)`` independent ones. ``risk`` is the two-sided
+    probability, for one term, that the reference is off by more. Shares take the exact interval of Clopper and
+    Pearson (1934) in place of the normal one: nulls and new values are rare.
+    """
+    worth = 1 / (1 / np.maximum(n, 1) + variance_hours / span_hours) if span_hours > 0 else np.ones_like(n)
+    normal = -ndtri(risk / 2) / np.sqrt(worth)
+    share = _shares(moments)
+    sd = np.sqrt(share * (1 - share))
+    upper = _upper(share, worth, risk / 2) - share
+    lower = _upper(1 - share, worth, risk / 2) - (1 - share)
+    return np.maximum(user, np.where(moments.indicator, np.maximum(upper, lower) / sd, normal))
+
+
+def bets_of(moments: Moments, tolerances: Floats) -> Floats:
+    """Return theta, shape (terms, BETS); 0 where a bet can't be made (a share of nearly nothing can't fall)."""
+    excess = np.array(EXCESS)
+    tol = tolerances[:, None]
+    highest = moments.phi.max(axis=1, initial=0)[:, None]
+    lowest = -moments.phi.min(axis=1, initial=0)[:, None]
+    up = np.minimum(excess, _STAKE / np.maximum(lowest, 1e-9))
+    down = np.minimum(excess, _STAKE / np.maximum(highest, 1e-9))
+    share = _shares(moments)[:, None]
+    rises = _indicator_bets(share, tol, excess)
+    falls = _indicator_bets(1 - share, tol, excess)
+    kind = moments.indicator[:, None]
+    return np.concatenate([np.where(kind, rises, up), -np.where(kind, falls, down)], axis=1)
+
+
+def _indicator_bets(share: Floats, tol: Floats, excess: Floats) -> Floats:
+    """The bets that make e the likelihood ratio of the share at tolerance + excess against the share at tolerance:
+    optimal for two values of phi.
+    """
+    sd = np.sqrt(share * (1 - share))
+    null = share + tol * sd
+    possible = null < 1
+    null = np.where(possible, null, 0.5)
+    tol = np.where(possible, tol, 0.0)
+    alternative = np.minimum(null + excess * sd, 1 - 0.1 * (1 - null))
+    ratio = alternative / null
+    theta = (ratio - 1) / ((1 - share) / sd - tol * ratio)
+    return np.where(possible, theta, 0.0)
+
+
+def _shares(moments: Moments) -> Floats:
+    """The reference share of each term's event, from the two values of phi; one half for polynomials (not used)."""
+    top = moments.phi.max(axis=1, initial=0)
+    return np.where(moments.indicator & (top > 0), 1 / (1 + top**2), 0.5)
+
+
+def _upper(share: Floats, worth: Floats, risk: float) -> Floats:
+    """Upper confidence limit of a share seen among ``worth`` rows; at least one event is taken as seen, half a row
+    being no evidence.
+    """
+    seen = np.maximum(share * worth, 1.0)
+    unseen = np.maximum((1 - share) * worth, 1.0)
+    return np.asarray(betaincinv(seen + 1, unseen, 1 - risk), np.float64)

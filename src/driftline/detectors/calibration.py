@@ -1,0 +1,129 @@
+"""How much a term wanders by itself: V, from the reference's own times.
+
+Events of one hour resemble one another (weather, campaigns, batches), so the mean of n of them varies by more than 1
+/ n. V (hours) is the long-run variance of what they share: over a stretch of T hours the mean of a term varies by
+about ``1 / n + V / T``. It tempers the evidence and widens tolerances and intervals. Two estimates, the greater
+counts:
+
+- *blocks*: T times the variance of block means, upper 90 % limit by chi-square on the number of blocks, less the part
+  that independent events have; over block lengths from a few events to 1/32 of the span;
+- *extrapolated*: a first-order autoregression of the block means at 1/32, 1/64 and 1/128 of the span, corrected for
+  the bias of short series, which sees regimes longer than the blocks.
+
+A term is **uncalibrated** where the reference is too short for its own cycles: fewer than ``MIN_ROWS`` rows or
+``MIN_BLOCKS`` blocks with any, or a wandering of at least ``MATERIAL`` standard deviations of which the reference
+holds fewer than ``MIN_REGIMES`` independent stretches. Scale, tails and range of values whose location is
+uncalibrated are so too: a location that goes where the reference never was takes them along.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import chdtri
+
+from driftline.contracts.reference import Column, NumericColumn, TermCalibration
+from driftline.contracts.times import HOUR_MS
+from driftline.detectors.moments import Floats, indicator, moments_of
+
+MIN_ROWS = 200
+MIN_BLOCKS = 16
+#: Sd of a slow wandering below which it can't reach the default tolerance (.2), so that not knowing its length does
+#: no harm.
+MATERIAL = 0.15
+MIN_REGIMES = 7.0
+
+COARSEST, FINEST = 32, 4096
+_EVENTS_PER_BLOCK = 4
+_UPPER = 0.9
+
+
+def calibrate(column: Column, slots: npt.NDArray[np.int64], times: npt.NDArray[np.int64]) -> tuple[TermCalibration, ...]:
+    """Return what the reference says about each term of a column, from its rows' slots and their event times (ms), in
+    any order.
+    """
+    moments = moments_of(column)
+    if not moments.terms:
+        return ()
+    span = int(times.max() - times.min()) if len(times) else 0
+    if span <= 0:
+        return tuple(_entry(column.name, term, 0.0, 0, calibrated=False) for term in moments.terms)
+    blocks = COARSEST
+    while blocks < FINEST and len(times) >= 2 * blocks * _EVENTS_PER_BLOCK:
+        blocks *= 2
+    place = np.minimum((times - times.min()) * blocks // span, blocks - 1)
+    table = np.bincount(place * column.slots + slots, minlength=blocks * column.slots).reshape(blocks, column.slots).astype(np.float64)
+    phi = _proxied(column, moments.phi)
+    n = table @ moments.base.T
+    total = n.sum(axis=0)
+    safe = np.maximum(total, 1)
+    mean = (table @ phi.T).sum(axis=0) / safe
+    sums = table @ phi.T - n * mean
+    # The reference's own variance of phi: 1 but for smoothing, 0 for an event it never had.
+    within = np.maximum((table @ (phi**2).T).sum(axis=0) / safe - mean**2, 0.0)
+    variance, slow, held = _longrun(sums, n, within, span / HOUR_MS)
+    regimes = np.where(variance > 0, span / HOUR_MS * slow**2 / np.maximum(variance, 1e-300), np.inf)
+    calibrated = (total >= MIN_ROWS) & (held >= MIN_BLOCKS) & ((slow < MATERIAL) | (regimes >= MIN_REGIMES))
+    if moments.terms[0] == "location" and not calibrated[0]:
+        calibrated &= moments.indicator & (np.array(moments.terms) != "unseen")
+    return tuple(_entry(column.name, term, float(variance[i]), int(held[i]), calibrated=bool(calibrated[i])) for i, term in enumerate(moments.terms))
+
+
+def _entry(column: str, term: str, variance: float, blocks: int, *, calibrated: bool) -> TermCalibration:
+    return TermCalibration(column=column, term=term, variance_hours=variance, blocks=blocks, calibrated=calibrated)
+
+
+def _proxied(column: Column, phi: Floats) -> Floats:
+    """No value of the reference lies outside its own range: how such values cluster is read from the outermost bins."""
+    if not isinstance(column, NumericColumn):
+        return phi
+    counts = np.asarray(column.counts, np.float64)
+    values = np.zeros(len(counts))
+    values[: len(column.edges) + 1] = 1
+    outer = np.zeros(len(counts))
+    outer[[0, 1, len(column.edges) - 1, len(column.edges)]] = 1
+    share = float(counts @ outer) / max(float(counts @ values), 1.0)
+    phi = phi.copy()
+    phi[moments_of(column).terms.index("unseen")] = indicator(outer, values, share) if 0 < share < 1 else 0.0
+    return phi
+
+
+def _longrun(sums: Floats, n: Floats, within: Floats, span: float) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
+    """Return V (hours), the sd of the slowest wandering, and the number of coarsest blocks with rows, for each term
+    (columns of sums and n).
+    """
+    variance = np.zeros(sums.shape[1])
+    slow = np.zeros(sums.shape[1])
+    while True:
+        length = span / len(sums)
+        weight = np.maximum((n**2).sum(axis=0), 1e-300)
+        alone = within * n.sum(axis=0) / weight
+        seen = (sums**2).sum(axis=0) / weight
+        freedom = np.maximum(weight**2 / np.maximum((n**4).sum(axis=0), 1e-300) - 1, 1)
+        upper = np.maximum(seen, alone) * freedom / chdtri(freedom, _UPPER)
+        variance = np.maximum(variance, length * (upper - alone))
+        if len(sums) <= 4 * COARSEST:
+            extrapolated, sd = _autoregressive(sums, n, within, np.maximum(seen - alone, 0), length)
+            variance, slow = np.maximum(variance, extrapolated), np.maximum(slow, sd)
+        if len(sums) == COARSEST:
+            return variance, slow, (n > 0).sum(axis=0)
+        sums = sums[::2] + sums[1::2]
+        n = n[::2] + n[1::2]
+
+
+def _autoregressive(sums: Floats, n: Floats, within: Floats, shared: Floats, length: float) -> tuple[Floats, Floats]:
+    """Long-run variance (hours) of an AR(1) of the block means, and the sd of what the blocks share; zero where
+    nothing significant is shared.
+    """
+    blocks = len(sums)
+    pairs = n[:-1] * n[1:]
+    lagged = (sums[:-1] * sums[1:]).sum(axis=0)
+    significant = lagged > 2 * within * np.sqrt(np.maximum(pairs.sum(axis=0), 1e-300))
+    phi = lagged / np.maximum(pairs.sum(axis=0), 1e-300) / np.maximum(shared, 1e-300)
+    phi = np.clip(phi, 0.0, 1.0)
+    # Kendall (1954): the sample's own mean is taken off, which hides part of a slow wandering.
+    phi = np.minimum(phi + (1 + 4 * phi) / blocks, 1 - 2 / blocks)
+    longrun = length * shared * (1 + phi) / (1 - phi)
+    sd = np.sqrt(shared + np.minimum(longrun / (length * blocks), shared))
+    usable = significant & (shared > 0)
+    return np.where(usable, longrun, 0.0), np.where(usable, sd, 0.0)

@@ -1,0 +1,244 @@
+"""The decider: has anything changed that matters? One answer for all terms, under one budget of false alarms.
+
+Tempered e-detectors in Shiryaev-Roberts form (Shin, Ramdas and Rinaldo, 2023). While each term's mean is within its
+tolerance, for each bet theta
+
+    log e = eta * [ sum_b n_b log(1 + theta phi(b)) - n log(1 + |theta| tolerance) ]        E[e | past] <= 1
+    R     = (R + hours * weight) * e        W = max(W, 0) + log e
+
+so the sum of R over all terms and bets, whose weights sum to 1, grows no faster than the clock on average: the mean
+time until it reaches ``budget`` hours is at least that long. An alarm also asks that some W reaches log 20, else a
+quiet model's start mass alone would one day do.
+
+``eta = 1 / (1 + V rate)`` tempers for what neighbouring events share (V: ``calibration``). The rate is smoothed over
+V / 4 hours: with the rate of a pane of seconds, one event looks like a flood; smoothed over much more than V, a flood
+after a quiet night would count in full.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from driftline.contracts.ids import stable_id
+from driftline.contracts.reference import Reference
+from driftline.contracts.summaries import PaneKind
+from driftline.contracts.times import HOUR_MS
+from driftline.detectors.bets import BETS
+from driftline.detectors.evidence import DeciderState, KindState
+from driftline.detectors.moments import Floats
+from driftline.detectors.terms import KINDS, DeciderConfig, TermTable, term_tables
+
+Direction = Literal["up", "down", "changed"]
+Counts = npt.NDArray[np.int64]
+
+__all__ = ["Carrier", "Decider", "DeciderConfig", "TermEffect", "Verdict", "direction_of"]
+
+#: What the CUSUM must reach beside the budget: evidence of 20 to 1 since the onset.
+GATE = float(np.log(20))
+MAX_CARRIERS = 20
+#: A term below this share of the evidence is no carrier.
+MIN_SHARE = 0.01
+# Two sides, 95 %.
+_Z = 1.959963984540054
+# exp of more is no finite float.
+_MAX_LOG = 700.0
+# Changes of the formulas make old states another table's.
+_FORMULA = 1
+
+
+@dataclass(frozen=True)
+class Carrier:
+    """A term that carries evidence: its ``share`` of the sum, and the event time (ms) since which it has."""
+
+    kind: PaneKind
+    column: str
+    term: str
+    share: float
+    direction: Direction
+    onset: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The evidence (hours) against the budget (hours), and who carries it, greatest share first. ``onset`` is the
+    first carrier's.
+    """
+
+    evidence: float
+    budget: float
+    crossed: bool
+    carriers: tuple[Carrier, ...]
+    onset: int | None
+
+
+@dataclass(frozen=True)
+class TermEffect:
+    """Mean of a term over ``n`` rows in reference sd with its 95 % interval. Without rows the interval is the whole
+    line.
+    """
+
+    kind: PaneKind
+    column: str
+    term: str
+    effect: float
+    low: float
+    high: float
+    tolerance: float
+    n: int
+    calibrated: bool
+    direction: Direction
+
+    @property
+    def beyond(self) -> bool:
+        """Whether the whole interval lies outside the tolerance."""
+        return self.low > self.tolerance or self.high < -self.tolerance
+
+    @property
+    def within(self) -> bool:
+        """Whether the whole interval lies inside the tolerance."""
+        return -self.tolerance < self.low and self.high < self.tolerance
+
+
+class Decider:
+    """Immutable tables of one reference under one configuration; ``step`` makes new states from old ones."""
+
+    def __init__(self, reference: Reference, config: DeciderConfig) -> None:
+        if not (config.budget_hours > 0 and np.isfinite(config.budget_hours)):
+            raise ValueError("budget_hours must be positive and finite")
+        self.budget = config.budget_hours
+        self._tables = term_tables(reference, config)
+        settings = [
+            config.budget_hours,
+            config.tolerance,
+            sorted(config.tolerances.items()),
+            sorted(config.weights.items()),
+        ]
+        self._terms = stable_id(_FORMULA, reference.reference_id, repr(settings), repr([t.terms for t in self._tables.values()]))
+
+    def start(self) -> DeciderState:
+        """Return the state before any evidence: of a new model, and after an episode has resolved."""
+        features, outcomes = (KindState.fresh(len(self._tables[kind].terms), BETS) for kind in KINDS)
+        return DeciderState(self._terms, features, outcomes)
+
+    def decode(self, raw: bytes) -> DeciderState:
+        """Return an encoded state; ValueError where it was made with another reference, tolerance or budget."""
+        return DeciderState.unpack(raw, self.start())
+
+    def step(self, state: DeciderState, kind: PaneKind, counts: Counts, end: int, hours: float) -> DeciderState:
+        """Return the state after one closed pane of ``hours`` that ends at ``end`` (ms); panes come in order, those
+        without events may be left out.
+        """
+        if not (hours > 0 and np.isfinite(hours)):
+            raise ValueError(f"a pane of {hours} hours")
+        table, before = self._tables[kind], state.of(kind)
+        n, events = _rows(table, counts)
+        rate = _smoothed(before, n / hours, table.variance, end, hours)
+        eta = 1 / (1 + table.variance * rate)
+        log_e = eta[:, None] * ((table.gain @ events).reshape(table.theta.shape) - n[:, None] * table.penalty)
+        with np.errstate(divide="ignore"):
+            log_r = np.logaddexp(before.log_r, np.log(table.mass * hours)) + log_e
+        onset = np.where(before.cusum > 0, before.onset, end - round(hours * HOUR_MS))
+        after = KindState(log_r, np.maximum(before.cusum, 0) + log_e, onset, rate, end)
+        return DeciderState(state.terms, *(after if k == kind else state.of(k) for k in KINDS))
+
+    def verdict(self, state: DeciderState) -> Verdict:
+        """Return the evidence of all terms together; pure, and cheap enough for every pane."""
+        log_r = [state.of(kind).log_r for kind in KINDS]
+        top = max((float(part.max()) for part in log_r if part.size), default=-np.inf)
+        if not np.isfinite(top):
+            return Verdict(0.0, self.budget, crossed=False, carriers=(), onset=None)
+        total = top + float(np.log(sum(float(np.exp(part - top).sum()) for part in log_r)))
+        gate = max(float(np.where(self._tables[k].mass > 0, state.of(k).cusum, 0).max(initial=0)) for k in KINDS)
+        carriers = sorted(
+            (carrier for kind in KINDS for carrier in self._carriers(kind, state.of(kind), total)),
+            key=lambda c: (-c.share, c.kind, c.column, c.term),
+        )[:MAX_CARRIERS]
+        crossed = total >= np.log(self.budget) and gate >= GATE
+        return Verdict(
+            evidence=float(np.exp(min(total, _MAX_LOG))),
+            budget=self.budget,
+            crossed=bool(crossed),
+            carriers=tuple(carriers),
+            onset=carriers[0].onset if carriers else None,
+        )
+
+    def effects(self, kind: PaneKind, counts: Counts, hours: float) -> tuple[TermEffect, ...]:
+        """Return the effect of each term over the rows in ``counts``, which cover ``hours``: regimes last in time, so
+        n alone does not tell its worth.
+        """
+        if not (hours > 0 and np.isfinite(hours)):
+            raise ValueError(f"a window of {hours} hours")
+        table = self._tables[kind]
+        n, events = _rows(table, counts)
+        safe = np.maximum(n, 1)
+        effect = (table.phi @ events) / safe
+        variance = np.maximum((table.phi_squared @ events) / safe - effect**2, 1.0)
+        # What a window's rows share can't vary by more than the term itself does, however long the regimes are.
+        half = np.where(n > 0, _Z * np.sqrt(variance * (1 / safe + np.minimum(table.variance / hours, 1))), np.inf)
+        return tuple(
+            TermEffect(
+                kind=kind,
+                column=column,
+                term=term,
+                effect=float(effect[i]),
+                low=float(effect[i] - half[i]),
+                high=float(effect[i] + half[i]),
+                tolerance=float(table.tolerance[i]),
+                n=int(n[i]),
+                calibrated=bool(table.calibrated[i]),
+                direction=direction_of(term, effect[i]),
+            )
+            for i, (column, term) in enumerate(table.terms)
+        )
+
+    def _carriers(self, kind: PaneKind, state: KindState, total: float) -> list[Carrier]:
+        table = self._tables[kind]
+        if not table.terms:
+            return []
+        share = np.exp(np.minimum(state.log_r - total, 0))
+        of_term, best = share.sum(axis=1), share.argmax(axis=1)
+        return [
+            Carrier(
+                kind,
+                *table.terms[i],
+                share=float(of_term[i]),
+                direction=direction_of(table.terms[i][1], table.theta[i, best[i]]),
+                onset=int(state.onset[i, best[i]]),
+            )
+            for i in np.flatnonzero(of_term >= MIN_SHARE).tolist()
+        ]
+
+
+def direction_of(term: str, sign: float) -> Direction:
+    """Return where a term went: ``scale`` up is wider, a share up is larger; the third polynomial has no plain word."""
+    if term == "tails":
+        return "changed"
+    return "up" if sign >= 0 else "down"
+
+
+def _rows(table: TermTable, counts: Counts) -> tuple[Floats, Floats]:
+    """Return each term's rows, and the counts as floats; an outcome taken back before it was counted is no negative
+    event.
+    """
+    events = np.maximum(np.asarray(counts), 0).astype(np.float64)
+    if events.shape != (table.slots,):
+        raise ValueError(f"counts of shape {events.shape}, expected {(table.slots,)}")
+    n: Floats = table.base @ events
+    return n, events
+
+
+def _smoothed(before: KindState, rate: Floats, variance: Floats, end: int, hours: float) -> Floats:
+    """Exponentially weighted rate with the time constant V / 4; panes left out held nothing. The first pane's own
+    rate starts it.
+    """
+    if before.end is None:
+        return rate
+    constant = np.maximum(variance / 4, 1e-12)
+    gap = max((end - before.end) / HOUR_MS - hours, 0.0)
+    keep = np.exp(-np.minimum(hours / constant, _MAX_LOG))
+    smoothed: Floats = before.rate * np.exp(-np.minimum(gap / constant, _MAX_LOG)) * keep + rate * (1 - keep)
+    return smoothed

@@ -1,0 +1,103 @@
+"""One finding for each column of a window: what a person looks at first."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from driftline.contracts.findings import ColumnFinding, State
+from driftline.contracts.reference import CATEGORICAL_EXTRAS, CategoricalColumn, Column, GridColumn, Reference
+from driftline.contracts.summaries import PaneKind
+from driftline.detectors.decider import Decider, TermEffect
+from driftline.detectors.distances import jensen_shannon, ks, psi, wasserstein
+
+#: Below this many rows a column is not judged: a distance of a hundred rows says more about the hundred than about
+#: the column.
+MIN_ROWS = 200
+
+_RARE = ("null", "unseen")
+
+
+def column_findings(
+    reference: Reference,
+    decider: Decider,
+    kind: PaneKind,
+    counts: npt.NDArray[np.int64],
+    hours: float,
+    *,
+    min_n: int = MIN_ROWS,
+) -> tuple[ColumnFinding, ...]:
+    """Return the findings of a window of ``hours`` whose slot counts are given, in the order of the layout; grids
+    have none.
+    """
+    columns = reference.columns if kind == "features" else reference.outcomes
+    effects: dict[str, list[TermEffect]] = {}
+    for effect in decider.effects(kind, counts, hours):
+        effects.setdefault(effect.column, []).append(effect)
+    findings = []
+    start = 0
+    for column in columns:
+        slots = np.maximum(counts[start : start + column.slots], 0)
+        start += column.slots
+        if not isinstance(column, GridColumn):
+            findings.append(_finding(column, slots, effects.get(column.name, []), min_n))
+    return tuple(findings)
+
+
+def state_of(effects: list[TermEffect], n: int, min_n: int) -> State:
+    """Return what a column's effects amount to. An uncalibrated term beyond its tolerance is shown as such and never
+    called drift.
+    """
+    if n < min_n:
+        return "insufficient_data"
+    if any(effect.calibrated and effect.beyond for effect in effects):
+        return "drift"
+    # That nulls never wander says nothing about the values.
+    about_values = [effect for effect in effects if effect.term not in _RARE] or effects
+    if not any(effect.calibrated for effect in about_values) or any(effect.beyond for effect in effects):
+        return "uncalibrated"
+    return "ok"
+
+
+def _finding(column: Column, slots: npt.NDArray[np.int64], effects: list[TermEffect], min_n: int) -> ColumnFinding:
+    n = int(slots.sum())
+    missing, unseen = shares_of(column, slots)
+    state = state_of(effects, n, min_n)
+    if state == "insufficient_data":
+        return ColumnFinding(column=column.name, state=state, n=n, null_share=missing, unseen_share=unseen)
+    top = max((e for e in effects if e.n > 0), key=_prominence, default=None)
+    return ColumnFinding(
+        column=column.name,
+        state=state,
+        n=n,
+        null_share=missing,
+        unseen_share=unseen,
+        effect=top.effect if top else None,
+        effect_low=top.low if top else None,
+        effect_high=top.high if top else None,
+        tolerance=top.tolerance if top else None,
+        psi=psi(column, slots),
+        jensen_shannon=jensen_shannon(column, slots),
+        ks=ks(column, slots),
+        wasserstein=wasserstein(column, slots),
+    )
+
+
+def _prominence(effect: TermEffect) -> tuple[bool, bool, float]:
+    """A term that explains the state comes first, then the one that is furthest in terms of its own tolerance."""
+    return effect.beyond and effect.calibrated, effect.beyond, abs(effect.effect) / effect.tolerance
+
+
+def shares_of(column: Column, slots: npt.NDArray[np.int64]) -> tuple[float, float]:
+    """Return the share of rows without a usable value, and that of values the reference never had (for numbers:
+    outside its range).
+    """
+    n = max(int(slots.sum()), 1)
+    if isinstance(column, GridColumn):
+        return 0.0, 0.0
+    if isinstance(column, CategoricalColumn):
+        k = len(column.values)
+        extras = dict(zip(CATEGORICAL_EXTRAS, slots[k:], strict=True))
+        return float(extras["null"] + extras["wrong_type"]) / n, float(extras["unseen"]) / n
+    values = len(column.edges) + 1
+    return float(slots[values:].sum()) / n, float(slots[0] + slots[values - 1]) / n

@@ -1,0 +1,79 @@
+"""What a label says of a prediction: the columns of outcomes, for each task."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+from driftline.contracts.reference import Task
+from driftline.detectors.values import binary_label, canonical_text, finite_number
+
+#: Probabilities are clipped to [P_LEAST, 1 - P_LEAST] before a logarithm is taken: one sure mistake costs 13.8, not infinity.
+P_LEAST = 1e-6
+THRESHOLD = 0.5
+
+Cell = float | str | tuple[float, int] | None
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """A prediction with its label."""
+
+    event_id: str
+    model: str
+    version: str
+    event_time: int
+    prediction: float | str | bool | None
+    score: float | None
+    label: float | str | bool
+    label_time: int
+
+
+def outcome_columns(task: Task, predictions: Sequence[object], scores: Sequence[object], labels: Sequence[object]) -> dict[str, list[object]]:
+    """Return the columns of outcomes, one value a row, None where it is undefined.
+
+    Binary classification: ``loss`` (log-loss), ``brier``, ``error`` ('0' or '1' at a score of .5), ``label``, ``score_by_label`` (pairs).
+    Multiclass: ``error``, ``label``. Regression: ``loss`` (squared error), ``error`` (prediction - label), ``absolute_error``, ``label``.
+
+    >>> outcome_columns("classification", [None], [0.8], [1])["error"]
+    ['0']
+    """
+    row = {"classification": _binary, "multiclass": _multiclass, "regression": _regression}[task]
+    rows = [row(p, s, y) for p, s, y in zip(predictions, scores, labels, strict=True)]
+    return {name: [r[i] for r in rows] for i, name in enumerate(COLUMNS[task])}
+
+
+#: The names of the outcome columns, in the order of the layout.
+COLUMNS: dict[Task, tuple[str, ...]] = {
+    "classification": ("loss", "brier", "error", "label", "score_by_label"),
+    "multiclass": ("error", "label"),
+    "regression": ("loss", "error", "absolute_error", "label"),
+}
+
+
+def _binary(prediction: object, score: object, label: object) -> tuple[Cell, ...]:
+    truth = binary_label(label)
+    p = finite_number(score)
+    if truth is None:
+        return (None, None, None, None, None)
+    if p is None or not 0.0 <= p <= 1.0:
+        said = binary_label(prediction)
+        return (None, None, None if said is None else str(int(said != truth)), str(truth), None)
+    clipped = min(max(p, P_LEAST), 1.0 - P_LEAST)
+    loss = -math.log(clipped if truth else 1.0 - clipped)
+    return (loss, (p - truth) ** 2, str(int((p >= THRESHOLD) != bool(truth))), str(truth), (p, truth))
+
+
+def _multiclass(prediction: object, _: object, label: object) -> tuple[Cell, ...]:
+    said, truth = canonical_text(prediction), canonical_text(label)
+    return (None if said is None or truth is None else str(int(said != truth)), truth)
+
+
+def _regression(prediction: object, _: object, label: object) -> tuple[Cell, ...]:
+    said, truth = finite_number(prediction), finite_number(label)
+    if said is None or truth is None:
+        return (None, None, None, truth)
+    error = said - truth
+    square = error * error if abs(error) < 1e150 else math.inf  # the square of more is no float
+    return (square, error, abs(error), truth)

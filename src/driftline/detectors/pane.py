@@ -1,0 +1,142 @@
+"""A pane: the exact sum of parts. Addition is commutative and associative, and a newer part can take an older one's place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from driftline.contracts.ids import content_hash
+from driftline.contracts.summaries import PanePart, SampleRow
+from driftline.detectors.layout import Layout
+from driftline.detectors.sample import bottom_k
+
+#: Rows of sample that a pane or a window keeps at the most.
+SAMPLE_ROWS = 512
+
+
+class _Packed(msgspec.Struct, array_like=True):
+    n: int
+    late: int
+    slots: bytes
+    counts: bytes
+    sums: bytes
+    first: int
+    last: int
+    versions: dict[str, int]
+    sample: list[SampleRow]
+    quality: dict[str, int]
+
+
+class Pane:
+    """What is known of one stretch of event time. ``counts`` (slots) and ``sums`` (2 x numeric columns) are int64, in the order of the layout.
+
+    Parts may come in any order and any split, if they sampled no fewer rows than the pane keeps: else the sample (and nothing but the sample) depends
+    on the split. A count may be below zero for a while, where a correction overtook what it corrects.
+
+    ``late`` of the ``n`` rows were late. ``first_time`` and ``last_time`` are 0 while no row told them.
+    """
+
+    def __init__(self, layout: Layout, sample_rows: int = SAMPLE_ROWS) -> None:
+        self.layout = layout
+        self.sample_rows = sample_rows
+        self.n = 0
+        self.late = 0
+        self.counts: NDArray[np.int64] = np.zeros(layout.slots, np.int64)
+        self.sums: NDArray[np.int64] = np.zeros(2 * len(layout.numeric), np.int64)
+        self.first_time = 0
+        self.last_time = 0
+        self.versions: dict[str, int] = {}
+        self.sample: list[SampleRow] = []
+        self.quality: dict[str, int] = {}
+
+    def add(self, part: PanePart) -> None:
+        """Add a part."""
+        self.replace(None, part)
+
+    def replace(self, old: PanePart | None, new: PanePart | None) -> None:
+        """Put ``new`` in the place of ``old``. Rows of an older revision are among those of the newer one, so samples need no subtraction."""
+        for part, sign in ((old, -1), (new, 1)):
+            if part is not None:
+                self._count(part, sign)
+        if new is None and self.n == 0:  # nothing is left: no rows, and no time that they had
+            self.sample, self.first_time, self.last_time = [], 0, 0
+        if new is not None:
+            self._stretch(new.first_time, new.last_time)
+            if new.sample:
+                self.sample = bottom_k([*self.sample, *new.sample], self.sample_rows)
+
+    def digest(self) -> str:
+        """Return a hash of everything counted, equal for equal panes however they came about."""
+        return content_hash(self.encode())
+
+    def encode(self) -> bytes:
+        """Return the bytes that the store keeps; equal panes have equal bytes."""
+        filled = np.flatnonzero(self.counts)
+        packed = _Packed(
+            self.n, self.late, filled.astype("<u4").tobytes(), self.counts[filled].astype("<i8").tobytes(), self.sums.astype("<i8").tobytes(),
+            self.first_time, self.last_time, dict(sorted(self.versions.items())), self.sample, dict(sorted(self.quality.items())),
+        )  # fmt: skip
+        return _encoder.encode(packed)
+
+    @classmethod
+    def decode(cls, raw: bytes, layout: Layout, sample_rows: int = SAMPLE_ROWS) -> Pane:
+        """Return the pane that ``encode`` wrote; ValueError when it was made with another layout."""
+        packed = _decoder.decode(raw)
+        pane = cls(layout, sample_rows)
+        slots = np.frombuffer(packed.slots, "<u4")
+        sums = np.frombuffer(packed.sums, "<i8")
+        if len(sums) != len(pane.sums) or (len(slots) and int(slots[-1]) >= layout.slots):
+            msg = f"a pane of another layout: {len(sums)} sums for {len(pane.sums)}"
+            raise ValueError(msg)
+        pane.n, pane.late = packed.n, packed.late
+        pane.counts[slots] = np.frombuffer(packed.counts, "<i8")
+        pane.sums[:] = sums
+        pane.first_time, pane.last_time = packed.first, packed.last
+        pane.versions, pane.sample, pane.quality = packed.versions, packed.sample, packed.quality
+        return pane
+
+    @classmethod
+    def merged(cls, panes: Iterable[Pane], layout: Layout, sample_rows: int = SAMPLE_ROWS) -> Pane:
+        """Return the sum of panes of one layout."""
+        total = cls(layout, sample_rows)
+        sample: list[SampleRow] = []
+        for pane in panes:
+            total.n += pane.n
+            total.late += pane.late
+            total.counts += pane.counts
+            total.sums += pane.sums
+            total._stretch(pane.first_time, pane.last_time)
+            total.versions = _plus(total.versions, pane.versions, 1)
+            total.quality = _plus(total.quality, pane.quality, 1)
+            sample += pane.sample
+        total.sample = bottom_k(sample, sample_rows)
+        return total
+
+    def _count(self, part: PanePart, sign: int) -> None:
+        slots, sums = np.frombuffer(part.slots, "<u4"), np.frombuffer(part.sums, "<i8")
+        if len(sums) != len(self.sums) or (len(slots) and int(slots.max()) >= len(self.counts)):
+            msg = f"a part of another layout: {len(sums)} sums for {len(self.sums)}"
+            raise ValueError(msg)
+        self.n += sign * part.n
+        self.late += sign * part.n * part.late
+        self.counts[slots] += sign * np.frombuffer(part.counts, "<i8")
+        self.sums += sign * sums
+        self.versions = _plus(self.versions, part.versions, sign)
+        self.quality = _plus(self.quality, part.quality, sign)
+
+    def _stretch(self, first: int, last: int) -> None:
+        if first:
+            self.first_time = min(self.first_time, first) if self.first_time else first
+        self.last_time = max(self.last_time, last)
+
+
+def _plus(one: dict[str, int], other: dict[str, int], sign: int) -> dict[str, int]:
+    total = {key: one.get(key, 0) + sign * other.get(key, 0) for key in one.keys() | other.keys()}
+    return {key: n for key, n in total.items() if n}
+
+
+_decoder = msgspec.msgpack.Decoder(_Packed)
+_encoder = msgspec.msgpack.Encoder(order="deterministic")

@@ -1,0 +1,181 @@
+"""Building a reference: raw rows in, exact counts over fixed bins and what they say about their own wandering out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from driftline.contracts.reference import Column, GridColumn, Reference, Role, Task, TermCalibration, seal
+from driftline.contracts.settings import FeatureKind
+from driftline.detectors.binning import Ints, slots_of
+from driftline.detectors.calibration import calibrate
+from driftline.detectors.columns import categorical_column, edges_of, kind_of, numeric_column
+from driftline.detectors.outcomes import outcome_columns
+from driftline.detectors.realised import metrics_of
+from driftline.detectors.rows import Values
+
+#: Names of the model's own columns, with ``model.`` before them where a feature is called the same.
+PREDICTION, SCORE = "prediction", "score"
+
+# Which outcome columns are categories; all others are numbers, but for the grid.
+_CATEGORICAL: dict[Task, tuple[str, ...]] = {
+    "classification": ("error", "label"),
+    "multiclass": ("error", "label"),
+    "regression": (),
+}
+
+
+_LEAST_LOSS_SCALE = 1 / 64
+
+_Made = tuple[Column, tuple[TermCalibration, ...]]
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """How columns are made."""
+
+    bins: int
+    max_values: int
+
+    def column(self, name: str, role: Role, values: Values, kind: FeatureKind | None, times: Ints) -> _Made:
+        column: Column
+        if (kind or kind_of(values)) == "numeric":
+            column, slots = numeric_column(name, role, values, self.bins)
+        else:
+            column, slots = categorical_column(name, role, values, self.max_values, times)
+        return column, calibrate(column, slots, times)
+
+
+def build_reference(
+    *,
+    model: str,
+    version: str,
+    task: Task,
+    effective_from: int,
+    origin: Literal["built", "learned", "accepted", "challenger"],
+    times: Sequence[int] | Ints,
+    features: Mapping[str, Values],
+    kinds: Mapping[str, FeatureKind] | None = None,
+    predictions: Values | None = None,
+    scores: Values | None = None,
+    labels: Values | None = None,
+    scored: npt.NDArray[np.bool_] | None = None,
+    label_delays: Sequence[int] | Ints | None = None,
+    importance: Mapping[str, float] | None = None,
+    max_values: int = 32,
+    bins: int = 64,
+    max_features: int = 500,
+) -> Reference:
+    """Return the sealed reference of ``n`` rows; no value in them can make it fail.
+
+    ``times`` are epoch ms in any order. ``kinds`` are inferred where not given (``columns.kind_of``). Rows that are
+    not ``scored`` count for the features only; a label of None is none yet. ``label_delays`` (ms) are one
+    a row (what stands beside a row without a label does not matter), or of a length of their own where nobody knows
+    whose they are. Features beyond ``max_features`` are left out. ValueError without rows, or where lengths differ.
+    """
+    at = np.asarray(times, np.int64)
+    _check_lengths(len(at), features, predictions, scores, labels, scored)
+    kinds, shape = kinds or {}, _Shape(bins, max_values)
+    own = {name: f"model.{name}" if name in features else name for name in (PREDICTION, SCORE)}
+    chosen = [name for name in features if kinds.get(name) != "ignore"][:max_features]
+    made = [shape.column(name, "feature", features[name], kinds.get(name), at) for name in chosen]
+    mask = np.ones(len(at), np.bool_) if scored is None else np.asarray(scored, np.bool_)
+    when = at[mask]
+    said, scores_said = _masked(predictions, mask), _masked(scores, mask)
+    if said is not None and any(value is not None for value in said):
+        kind: FeatureKind = "numeric" if task == "regression" else "categorical"
+        made.append(shape.column(own[PREDICTION], "prediction", said, kind, when))
+    if scores_said is not None and any(value is not None for value in scores_said):
+        made.append(shape.column(own[SCORE], "score", scores_said, "numeric", when))
+    outcomes = _outcomes(task, said, scores_said, _masked(labels, mask), when)
+    labelled = np.array([label is not None for label in outcomes.get("label", [None] * len(when))], np.bool_)
+    delays = None if label_delays is None else np.asarray(label_delays, np.int64)
+    known = delays[mask][labelled] if delays is not None and len(delays) == len(at) else None
+    p95 = _delay(delays if known is None else known)
+    # A label that takes longer is late when live, and no sequential detector meets it: neither may the reference they
+    # compare with.
+    prompt = np.flatnonzero(labelled)[slice(None) if known is None or p95 is None else known <= p95]
+    tried = [_outcome(task, name, [values[i] for i in prompt], when[prompt], shape) for name, values in outcomes.items()]
+    results = [result for result in tried if result is not None]
+    return seal(
+        Reference(
+            model=model,
+            version=version,
+            effective_from=int(effective_from),
+            origin=origin,
+            task=task,
+            columns=tuple(column for column, _ in made),
+            outcomes=tuple(column for column, _ in results),
+            rows=len(at),
+            labelled_rows=int(labelled.sum()),
+            span_start=int(at.min()),
+            span_end=int(at.max()),
+            terms=tuple(term for _, terms in made for term in terms),
+            outcome_terms=tuple(term for _, terms in results for term in terms),
+            label_delay_p95=p95,
+            performance=metrics_of(task, {name: [values[i] for i in prompt] for name, values in outcomes.items()}),
+            importance=_importance(importance or {}, chosen),
+        )
+    )
+
+
+def _outcome(task: Task, name: str, values: list[object], times: Ints, shape: _Shape) -> _Made | None:
+    """One column of outcomes, or None where it is undefined on every row."""
+    there = [i for i, value in enumerate(values) if value is not None]
+    if not there:
+        return None
+    present, when = [values[i] for i in there], times[there]
+    if task == "classification" and name in ("loss", "brier"):
+        # A near-perfect reference has losses of 1e-6: a later collapse, at most 13.8, has to stay far below 1,000 scales.
+        column, slots = numeric_column(name, "outcome", present, shape.bins, _LEAST_LOSS_SCALE)
+        return column, calibrate(column, slots, when)
+    if name != "score_by_label":
+        return shape.column(name, "outcome", present, "categorical" if name in _CATEGORICAL[task] else "numeric", when)
+    scores = np.array([pair[0] for pair in present if isinstance(pair, tuple)], np.float64)
+    grid = GridColumn(name=name, role="outcome", edges=edges_of(scores, shape.bins), counts=())
+    counts = np.bincount(slots_of(grid, present), minlength=grid.slots)
+    return GridColumn(name=name, role="outcome", edges=grid.edges, counts=tuple(counts.tolist())), ()
+
+
+def _outcomes(task: Task, said: Values | None, scores: Values | None, labels: Values | None, times: Ints) -> dict[str, list[object]]:
+    if labels is None:
+        return {}
+    nothing: list[object] = [None] * len(times)
+    return outcome_columns(task, *(nothing if values is None else _listed(values) for values in (said, scores, labels)))
+
+
+def _listed(values: Values) -> Sequence[object]:
+    # NumPy's own scalars are no JSON values.
+    listed: Sequence[object] = values.tolist() if isinstance(values, np.ndarray) else values
+    return listed
+
+
+def _masked(values: Values | None, mask: npt.NDArray[np.bool_]) -> Values | None:
+    if values is None:
+        return None
+    return [value for value, kept in zip(_listed(values), mask.tolist(), strict=True) if kept]
+
+
+def _check_lengths(n: int, features: Mapping[str, Values], *others: Values | npt.NDArray[np.bool_] | None) -> None:
+    if n == 0:
+        raise ValueError("a reference needs rows")
+    for values in (*features.values(), *others):
+        if values is not None and len(values) != n:
+            raise ValueError(f"{len(values)} values for {n} rows")
+
+
+def _delay(delays: Ints | None) -> int | None:
+    if delays is None or not len(delays):
+        return None
+    return max(int(np.quantile(delays, 0.95, method="higher")), 0)
+
+
+def _importance(importance: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:
+    """The shares of the columns there are, none negative, scaled down where they sum to more than 1."""
+    shares = {name: float(importance[name]) for name in names if name in importance and np.isfinite(importance[name]) and importance[name] > 0}
+    total = sum(shares.values())
+    return {name: share / max(total, 1.0) for name, share in shares.items()} if np.isfinite(total) else {}

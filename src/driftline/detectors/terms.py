@@ -1,0 +1,145 @@
+"""The table of all terms of one kind of pane against its slots: moments, tolerances, bets, weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from driftline.contracts.reference import Column, Reference, TermCalibration
+from driftline.contracts.summaries import PaneKind
+from driftline.contracts.times import HOUR_MS
+from driftline.detectors.bets import BETS, bets_of, tolerances_of
+from driftline.detectors.moments import Floats, moments_of
+
+#: Probability that the reference's own error exceeds a tolerance, over all terms together.
+REFERENCE_RISK = 0.05
+KINDS: tuple[PaneKind, ...] = ("features", "outcomes")
+
+
+@dataclass(frozen=True)
+class DeciderConfig:
+    """The user's words: hours between false alarms, and the effect that matters (in sd), with exceptions and weights
+    by column name.
+
+    A column's weight (1 where not named) is its share of the budget's attention; with 0 it never alarms but still has
+    effects.
+    """
+
+    budget_hours: float
+    tolerance: float = 0.2
+    tolerances: Mapping[str, float] = field(default_factory=dict)
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class TermTable:
+    """All terms of one kind of pane against its slots. Sparse: a term sees its own column only."""
+
+    slots: int
+    terms: tuple[tuple[str, str], ...]
+    phi: sparse.csr_array
+    phi_squared: sparse.csr_array
+    base: sparse.csr_array
+    gain: sparse.csr_array  # (terms * bets, slots): log(1 + theta phi)
+    penalty: Floats  # (terms, bets): log(1 + |theta| tolerance)
+    theta: Floats
+    tolerance: Floats
+    variance: Floats
+    calibrated: npt.NDArray[np.bool_]
+    mass: Floats  # (terms, bets): what is put in per hour
+
+
+def term_tables(reference: Reference, config: DeciderConfig) -> dict[PaneKind, TermTable]:
+    """Return the tables of both kinds of pane; the weights of all calibrated terms sum to 1 over both."""
+    count = sum(len(moments_of(column).terms) for kind in KINDS for column in _columns(reference, kind))
+    risk = REFERENCE_RISK / max(count, 1)
+    weights = _weights(reference, config)
+    return {kind: _table(reference, config, kind, risk, weights) for kind in KINDS}
+
+
+def _columns(reference: Reference, kind: PaneKind) -> tuple[Column, ...]:
+    return reference.columns if kind == "features" else reference.outcomes
+
+
+def _calibrations(reference: Reference, kind: PaneKind) -> dict[tuple[str, str], TermCalibration]:
+    entries = reference.terms if kind == "features" else reference.outcome_terms
+    return {(entry.column, entry.term): entry for entry in entries}
+
+
+def _weights(reference: Reference, config: DeciderConfig) -> dict[tuple[PaneKind, str, str], float]:
+    """Each column's weight, split over its calibrated terms; all sum to 1."""
+    weights: dict[tuple[PaneKind, str, str], float] = {}
+    for kind in KINDS:
+        calibrations = _calibrations(reference, kind)
+        for column in _columns(reference, kind):
+            terms = [t for t in moments_of(column).terms if (entry := calibrations.get((column.name, t))) is not None and entry.calibrated]
+            weight = max(config.weights.get(column.name, 1.0), 0.0)
+            weights |= {(kind, column.name, term): weight / len(terms) for term in terms}
+    total = sum(weights.values())
+    return {key: weight / total for key, weight in weights.items()} if total > 0 else {}
+
+
+def _table(
+    reference: Reference,
+    config: DeciderConfig,
+    kind: PaneKind,
+    risk: float,
+    weights: Mapping[tuple[PaneKind, str, str], float],
+) -> TermTable:
+    calibrations = _calibrations(reference, kind)
+    span = (reference.span_end - reference.span_start) / HOUR_MS
+    terms: list[tuple[str, str]] = []
+    parts: dict[str, list[Floats]] = {name: [] for name in ("phi", "base", "gain", "theta", "tolerance", "variance", "mass")}
+    calibrated: list[bool] = []
+    for column in _columns(reference, kind):
+        moments = moments_of(column)
+        entries = [calibrations.get((column.name, term)) for term in moments.terms]
+        variance = np.array([entry.variance_hours if entry else 0.0 for entry in entries])
+        n = moments.base @ np.asarray(column.counts, np.float64)
+        tolerance = tolerances_of(moments, config.tolerances.get(column.name, config.tolerance), n, variance, span, risk=risk)
+        theta = bets_of(moments, tolerance)
+        gain = np.log1p(theta[:, :, None] * moments.phi[:, None, :]).reshape(-1, column.slots)
+        weight = np.array([weights.get((kind, column.name, term), 0.0) for term in moments.terms])
+        live = theta != 0
+        mass = weight[:, None] * live / np.maximum(live.sum(axis=1, keepdims=True), 1)
+        terms += [(column.name, term) for term in moments.terms]
+        calibrated += [entry is not None and entry.calibrated for entry in entries]
+        for name, value in zip(parts, (moments.phi, moments.base, gain, theta, tolerance, variance, mass), strict=True):
+            parts[name].append(value)
+    phi, base, gain_all = (_diagonal(parts[name]) for name in ("phi", "base", "gain"))
+    theta, mass = (np.concatenate([np.zeros((0, BETS)), *parts[name]]) for name in ("theta", "mass"))
+    tolerance, variance = (np.concatenate([np.zeros(0), *parts[name]]) for name in ("tolerance", "variance"))
+    return TermTable(
+        slots=phi.shape[1],
+        terms=tuple(terms),
+        phi=phi,
+        phi_squared=phi.multiply(phi).tocsr(),
+        base=base,
+        gain=gain_all,
+        penalty=np.log1p(np.abs(theta) * tolerance[:, None]),
+        theta=theta,
+        tolerance=tolerance,
+        variance=variance,
+        calibrated=np.array(calibrated, dtype=np.bool_),
+        mass=mass,
+    )
+
+
+def _diagonal(blocks: list[Floats]) -> sparse.csr_array:
+    """Blocks down the diagonal; ``sparse.block_diag`` without its refusal of no blocks at all and of blocks without
+    rows.
+    """
+    height, width = sum(b.shape[0] for b in blocks), sum(b.shape[1] for b in blocks)
+    data, rows, columns = [np.zeros(0)], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    top = left = 0
+    for block in blocks:
+        i, j = np.nonzero(block)
+        data.append(block[i, j])
+        rows.append(i + top)
+        columns.append(j + left)
+        top, left = top + block.shape[0], left + block.shape[1]
+    return sparse.csr_array((np.concatenate(data), (np.concatenate(rows), np.concatenate(columns))), shape=(height, width))

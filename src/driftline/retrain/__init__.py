@@ -1,0 +1,1 @@
+"""Answers retraining triggers: train a challenger, try it against the champion, promote or refuse it."""

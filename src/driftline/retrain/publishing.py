@@ -1,0 +1,55 @@
+"""What a turn says to the world: from the outbox to the topic, in order, as often as it takes, by one publisher at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kafka import KafkaProducer
+from sqlalchemy import Engine
+
+from driftline.contracts.deadletters import dead_letter_headers
+from driftline.contracts.errors import DecodeError
+from driftline.contracts.settings import KafkaSettings
+from driftline.contracts.topics import DEAD_LETTERS
+from driftline.retrain.connection import connection
+from driftline.store import outbox, versions
+
+_WAIT_SECONDS = 20.0
+#: Whoever publishes turns does so under this transactional id (below the prefix): the broker then refuses all who came before.
+PUBLISHER = "driftline-versions"
+
+
+def publish_turns(engine: Engine, kafka: KafkaSettings) -> int:
+    """Publish what waits in the outbox, forget what the broker has acknowledged, and return how many.
+
+    The topic is compacted, so a publisher that slept must never append an old turn after a newer one: it would be the
+    one that stays. Each call fences its predecessors first and only then looks what is still to be said. A crash before
+    the rows are forgotten publishes them again, with the same ids and bytes. Raises KafkaError where the broker doesn't
+    take them.
+    """
+    if not outbox.pending(engine, versions.OWNER, limit=1):
+        return 0
+    producer = KafkaProducer(transactional_id=kafka.topic_prefix + PUBLISHER, acks="all", **connection(kafka))
+    try:
+        producer.init_transactions()
+        rows = outbox.pending(engine, versions.OWNER)
+        producer.begin_transaction()
+        for row in rows:
+            producer.send(kafka.topic_prefix + row.topic, key=row.key, value=row.value, headers=list(row.headers))
+        producer.commit_transaction()
+    finally:
+        producer.close(timeout=_WAIT_SECONDS)
+    outbox.delete(engine, [row.id for row in rows if row.id is not None])
+    return len(rows)
+
+
+def bury(producer: Any, kafka: KafkaSettings, record: Any, error: DecodeError) -> None:
+    """Send a record that can't be read to the dead letters, as it came, the reason beside it; returns once it is
+    acknowledged.
+    """
+    came_with = [(name, value or b"") for name, value in record.headers or ()]
+    headers = dead_letter_headers(
+        came_with, topic=record.topic, partition=record.partition, offset=record.offset, stage="retrain", error=error
+    )  # fmt: skip
+    name = kafka.topic_prefix + DEAD_LETTERS.name
+    producer.send(name, key=record.key, value=record.value, headers=headers).get(timeout=_WAIT_SECONDS)

@@ -1,0 +1,100 @@
+"""Opening the database, and bringing its schema to the revision that this program needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from psycopg.types.array import ListBinaryDumper
+from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select, text
+from sqlalchemy.exc import ArgumentError
+
+from driftline.contracts.errors import SchemaOutdated, SettingsError
+from driftline.store.transactions import WRITES, reading, writing
+
+BUSY_MS = 60_000
+#: A writer stopped inside a transaction (SIGSTOP, a laptop's lid) blocks its successor no longer than this.
+IDLE_IN_TRANSACTION_MS = 4_000
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_MIGRATION_LOCK = 0x64726966_746C696E  # "driftlin": any number that nobody else takes
+
+
+def open_database(url: str) -> Engine:
+    """Return an engine for ``sqlite:///file`` or ``postgresql+psycopg://...`` (``postgresql://`` means psycopg too).
+    It does not migrate.
+
+    SQLite: write-ahead log, every commit on the disk (``synchronous=FULL``: a commit that Kafka's offsets rely on
+    must not be lost with the power),
+    writers wait for one another for a minute. PostgreSQL: a transaction left idle for 4 s is ended by the server.
+    What a statement was given, an event's features say, stands in no error and no log.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise SettingsError("database", url, "an SQLAlchemy URL, such as sqlite:///.driftline/driftline.db") from error
+    if parsed.drivername in ("postgresql", "postgres"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername == "postgresql+psycopg":
+        engine = create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
+        event.listen(engine, "connect", _postgresql_connected)
+        return engine
+    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+        raise SettingsError("database", parsed.render_as_string(), "sqlite:///file or postgresql+psycopg://...")
+    Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(parsed, connect_args={"timeout": BUSY_MS / 1000}, hide_parameters=True)
+    event.listen(engine, "connect", _sqlite_connected)
+    event.listen(engine, "begin", _sqlite_begins)
+    return engine
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the schema to this program's revision. From many processes at once too: one does it, the others wait and
+    find it done.
+    """
+    with writing(engine) as conn:
+        if conn.dialect.name == "postgresql":
+            conn.execute(select(func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+        config = _config()
+        config.attributes["connection"] = conn
+        command.upgrade(config, "head")
+
+
+def check_revision(engine: Engine) -> None:
+    """Raise SchemaOutdated unless the schema is at the revision that this program needs."""
+    wanted = ScriptDirectory.from_config(_config()).get_current_head()
+    with reading(engine) as conn:
+        found = MigrationContext.configure(conn).get_current_revision()
+    if found != wanted:
+        state = "empty" if found is None else f"at revision {found}"
+        raise SchemaOutdated(f"the database is {state}, this program needs revision {wanted}: run `driftline db upgrade`")
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+def _sqlite_connected(dbapi: Any, _record: Any) -> None:
+    dbapi.isolation_level = None  # transactions begin where we say, DDL included; the driver would commit around some statements
+    mode = dbapi.execute("PRAGMA journal_mode").fetchone()[0]
+    if mode != "wal":  # switching needs the file for oneself, so only the first connection ever does it
+        dbapi.execute("PRAGMA journal_mode=WAL")
+    dbapi.execute("PRAGMA synchronous=FULL")
+
+
+def _sqlite_begins(conn: Connection) -> None:
+    # A deferred transaction that turns into a writer fails at once when another has written meanwhile, without waiting.
+    conn.execute(text("BEGIN IMMEDIATE" if conn.get_execution_options().get(WRITES) else "BEGIN"))
+
+
+def _postgresql_connected(dbapi: Any, _record: Any) -> None:
+    dbapi.autocommit = True
+    dbapi.execute(f"SET idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_MS}")
+    dbapi.autocommit = False
+    dbapi.adapters.register_dumper(list, ListBinaryDumper)  # as text, bytes travel as twice their number of digits

@@ -1,0 +1,118 @@
+"""What `detect` keeps of one summaries partition, and what one of its transactions changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from driftline.contracts.findings import Alert, Finding, PaneClosing, RetrainDecision, RetrainTrigger
+from driftline.contracts.summaries import PaneKind, Progress
+from driftline.store.outbox import OutboxRow
+
+
+class BlockKey(NamedTuple):
+    """A block of a source partition, for one model."""
+
+    model: str
+    partition: int
+    start: int
+
+
+class PaneKey(NamedTuple):
+    """A stretch of event time, ``width`` ms from ``start``, of one model under one reference."""
+
+    model: str
+    reference_id: str
+    kind: PaneKind
+    width: int
+    start: int
+    late: bool
+
+
+class BlockRow(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest revision of a block, kept so that a newer one can take its place."""
+
+    model: str
+    partition: int
+    start: int
+    first: int
+    next: int
+    final: bool
+    payload: bytes
+
+
+class PaneRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A pane as ``detectors`` encodes it, and the offsets it was made of. ``revision`` counts its changes after its
+    close.
+    """
+
+    model: str
+    reference_id: str
+    kind: PaneKind
+    width: int
+    start: int
+    late: bool
+    payload: bytes
+    offsets: bytes
+    closed: bool
+    revision: int
+
+
+class Applied(msgspec.Struct, frozen=True, kw_only=True):
+    """Up to which sequence the outcome deltas of one source partition are in."""
+
+    model: str
+    source: str
+    partition: int
+    sequence: int
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """How far `detect` is in one summaries partition."""
+
+    q: int
+    next_offset: int
+    watermark: int
+
+
+class DetectImage(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes on in one summaries partition, at one moment. ``next_offset`` None: it was never read.
+
+    Closed panes are not here, they are as many as the retention allows: ``store.panes`` fetches those that are asked
+    for.
+    """
+
+    next_offset: int | None = None
+    watermark: int = 0
+    sources: list[Progress] = []
+    applied: list[Applied] = []
+    blocks: list[BlockRow] = []
+    panes: list[PaneRow] = []
+    model_states: dict[str, bytes] = {}
+
+
+class DetectChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What offsets ``expected_next`` to ``next_offset - 1`` changed. Rows dropped go first; then those given are
+    inserted or replaced.
+    """
+
+    q: int
+    expected_next: int | None
+    next_offset: int
+    watermark: int
+    sources: Sequence[Progress] = ()
+    applied: Sequence[Applied] = ()
+    blocks: Sequence[BlockRow] = ()
+    panes: Sequence[PaneRow] = ()
+    model_states: Mapping[str, bytes] = {}
+    dropped_blocks: Sequence[BlockKey] = ()
+    dropped_panes: Sequence[PaneKey] = ()
+    dropped_models: Sequence[str] = ()
+    findings: Sequence[Finding] = ()
+    alerts: Sequence[Alert] = ()
+    decisions: Sequence[RetrainDecision] = ()
+    triggers: Sequence[RetrainTrigger] = ()
+    closings: Sequence[PaneClosing] = ()
+    outbox: Sequence[OutboxRow] = ()

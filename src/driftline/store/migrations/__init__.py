@@ -1,0 +1,1 @@
+"""Alembic migrations, run by ``driftline.store.database.migrate``."""

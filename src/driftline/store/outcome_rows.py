@@ -1,0 +1,156 @@
+"""Predictions, labels, and the outcome they make together. Merging is commutative, associative and idempotent, so
+arrival order never matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from driftline.contracts.ids import content_hash
+
+Value = float | str | bool | None
+Feature = float | int | str | bool | None
+
+
+class PredictionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A prediction as the join keeps it; ``features`` are those that the configuration keeps."""
+
+    model: str
+    event_id: str
+    version: str
+    event_time: int
+    prediction: Value = None
+    score: float | None = None
+    features: dict[str, Feature] = {}
+
+
+class LabelRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What is said to have happened; ``label`` None withdraws what was said before ``label_time``."""
+
+    model: str
+    event_id: str
+    label: Value
+    label_time: int
+
+
+class OutcomeRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A complete outcome: predicted and labelled. Rows that lack either stay inside the store."""
+
+    model: str
+    event_id: str
+    version: str
+    event_time: int
+    prediction: Value
+    score: float | None
+    features: dict[str, Feature]
+    label: float | str | bool
+    label_time: int
+
+
+#: ``(None, new)`` completed, ``(old, None)`` withdrawn, ``(old, new)`` corrected.
+OutcomeChange = tuple[OutcomeRow | None, OutcomeRow | None]
+
+
+class Halves(msgspec.Struct, frozen=True):
+    """What is known of one event, as the database holds it: ``prediction`` and ``label`` are their bytes, None as
+    long as they haven't come.
+    """
+
+    time: int
+    prediction: bytes | None
+    label_time: int | None
+    label: bytes | None
+
+
+class _PredictionBytes(msgspec.Struct, array_like=True):
+    version: str
+    prediction: Value
+    score: float | None
+    features: dict[str, Feature]
+
+
+_encode = msgspec.msgpack.Encoder(order="deterministic").encode
+_decode_prediction = msgspec.msgpack.Decoder(_PredictionBytes).decode
+_decode_label = msgspec.msgpack.Decoder(Value).decode
+_WIDEST = 1 << 63
+
+
+def halves_of(row: PredictionRow | LabelRow) -> Halves:
+    """Return what one row alone says."""
+    if isinstance(row, LabelRow):
+        return Halves(row.label_time, None, row.label_time, _encode(row.label))
+    kept = _PredictionBytes(row.version, row.prediction, row.score, row.features)
+    try:
+        raw = _encode(kept)
+    except OverflowError:  # JSON's integers have no end, MessagePack's have
+        kept.features = {name: _bounded(value) for name, value in row.features.items()}
+        raw = _encode(kept)
+    return Halves(row.event_time, raw, None, None)
+
+
+def merge(one: Halves, other: Halves) -> Halves:
+    """Return what both say: the earliest prediction and the latest label; equal times are decided by the hash of the
+    content.
+    """
+    first = _chosen(one, other)
+    last = _chosen_label(one, other)
+    return Halves(
+        first.time if first.prediction is not None else min(one.time, other.time),
+        first.prediction,
+        last.label_time,
+        last.label,
+    )
+
+
+def outcome_of(model: str, event_id: str, halves: Halves | None) -> OutcomeRow | None:
+    """Return the outcome, None while it is not complete."""
+    if halves is None or halves.prediction is None or halves.label is None or halves.label_time is None:
+        return None
+    label = _decode_label(halves.label)
+    if label is None:
+        return None
+    kept = _decode_prediction(halves.prediction)
+    return OutcomeRow(
+        model=model,
+        event_id=event_id,
+        version=kept.version,
+        event_time=halves.time,
+        prediction=kept.prediction,
+        score=kept.score,
+        features=kept.features,
+        label=label,
+        label_time=halves.label_time,
+    )
+
+
+def columns_of(model: str, event_id: str, halves: Halves) -> Mapping[str, Any]:
+    """Return the row of the ``outcomes`` table."""
+    return {"model": model, "event_id": event_id, **msgspec.structs.asdict(halves)}
+
+
+def _chosen(one: Halves, other: Halves) -> Halves:
+    if one.prediction is None or other.prediction is None:
+        return one if other.prediction is None else other
+    if one.time != other.time:
+        return one if one.time < other.time else other
+    return one if content_hash(one.prediction) <= content_hash(other.prediction) else other
+
+
+def _chosen_label(one: Halves, other: Halves) -> Halves:
+    if one.label is None or other.label is None or one.label_time is None or other.label_time is None:
+        return one if other.label is None else other
+    if one.label_time != other.label_time:
+        return one if one.label_time > other.label_time else other
+    return one if content_hash(one.label) >= content_hash(other.label) else other
+
+
+def _bounded(value: Feature) -> Feature:
+    if isinstance(value, int) and not -_WIDEST <= value < _WIDEST:
+        try:
+            return float(value)
+        except OverflowError:
+            return float("inf") if value > 0 else float("-inf")
+    return value

@@ -1,0 +1,82 @@
+"""Panes by model, whatever partition they belong to: those that `detect` needs again, those for reports and
+`explain`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from sqlalchemy import ColumnElement, select
+
+from driftline.contracts.summaries import PaneKind
+from driftline.store import bulk
+from driftline.store.detect_rows import PaneKey, PaneRow
+from driftline.store.tables import panes as t
+from driftline.store.transactions import Target, reading
+
+__all__ = ["FOREVER", "PaneKey", "PaneRow", "fetch", "older_than", "panes", "stretch"]
+
+FOREVER = 1 << 62
+_COLUMNS = [c for c in t.c if c.name != "q"]
+
+
+def fetch(target: Target, keys: Iterable[PaneKey]) -> list[PaneRow]:
+    """Return those of the panes that are stored, by key: one query for each (model, reference, kind, width, late)
+    among them.
+    """
+    groups: dict[tuple[str, str, PaneKind, int, bool], list[int]] = {}
+    for k in sorted(set(keys)):
+        groups.setdefault((k.model, k.reference_id, k.kind, k.width, k.late), []).append(k.start)
+    rows: list[PaneRow] = []
+    with reading(target) as conn:
+        for (model, reference_id, kind, width, late), starts in groups.items():
+            same = _same(model, reference_id, kind, width, late=late)
+            found = select(*_COLUMNS).where(*same, bulk.among(conn, t.c.start, "starts")).order_by(t.c.start)
+            rows += [PaneRow(**row) for row in conn.execute(found, {"starts": bulk.listed(conn, starts)}).mappings()]
+    return rows
+
+
+def stretch(target: Target, model: str, *, reference_id: str, kind: PaneKind, width: int, since: int, until: int) -> list[PaneRow]:
+    """Return the panes on time with ``since <= start < until``, by start."""
+    same = _same(model, reference_id, kind, width, late=False)
+    found = select(*_COLUMNS).where(*same, t.c.start >= since, t.c.start < until).order_by(t.c.start)
+    with reading(target) as conn:
+        return [PaneRow(**row) for row in conn.execute(found).mappings()]
+
+
+def older_than(target: Target, models: Collection[str], before: int) -> list[PaneKey]:
+    """Return the panes of these models that started before ``before``."""
+    columns = [t.c[name] for name in PaneKey._fields]
+    with reading(target) as conn:
+        old = select(*columns).where(bulk.among(conn, t.c.model, "models"), t.c.start < before)
+        return sorted(PaneKey(*row) for row in conn.execute(old, {"models": bulk.listed(conn, sorted(models))}))
+
+
+def panes(
+    target: Target,
+    model: str,
+    *,
+    kind: PaneKind | None = None,
+    width: int | None = None,
+    since: int = 0,
+    until: int = FOREVER,
+) -> list[PaneRow]:
+    """Return a model's panes with ``since <= start < until``, by (start, width, reference_id, kind, late)."""
+    found = select(*_COLUMNS).where(t.c.model == model, t.c.start >= since, t.c.start < until)
+    if kind is not None:
+        found = found.where(t.c.kind == kind)
+    if width is not None:
+        found = found.where(t.c.width == width)
+    with reading(target) as conn:
+        rows = conn.execute(found.order_by(t.c.start, t.c.width, t.c.reference_id, t.c.kind, t.c.late)).mappings()
+        return [PaneRow(**row) for row in rows]
+
+
+def _same(model: str, reference_id: str, kind: PaneKind, width: int, *, late: bool) -> Sequence[ColumnElement[bool]]:
+    return (
+        t.c.model == model,
+        t.c.reference_id == reference_id,
+        t.c.kind == kind,
+        t.c.width == width,
+        t.c.late == late,
+    )

@@ -1,0 +1,131 @@
+"""One Faust app a step: a consumer group of its own, agents that only read, step and acknowledge."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Literal, get_args
+
+from sqlalchemy import Engine
+
+from driftline.contracts.settings import KafkaSettings, Settings
+from driftline.contracts.times import SECOND_MS, parse_duration
+from driftline.contracts.topics import INFERENCE_EVENTS, LABEL_EVENTS, MAX_SUMMARY_BYTES, SUMMARIES, Topic, topic_name
+from driftline.store.database import check_revision, open_database
+from driftline.streams.detecting import Detect
+from driftline.streams.failstop import die
+from driftline.streams.join import joins
+from driftline.streams.security import credentials
+from driftline.streams.sql_thread import SqlThread
+from driftline.streams.summarise import Summarise
+from driftline.streams.transport import Batch, DriftApp, LoadOffset, TransportSettings
+
+Step = Literal["summarise", "join", "detect"]
+Environment = Mapping[str, str]
+STEPS: tuple[Step, ...] = get_args(Step)
+
+#: How often idle partitions are looked for, and what an earlier owner left is published.
+_LOOK_ROUND_S = 1.0
+
+
+def create_app(settings: Settings, step: Step, environment: Mapping[str, str] | None = None) -> DriftApp:
+    """Return the app of a step. The database has to be at the revision that this program needs.
+
+    ``environment`` may hold the broker's password, see ``contracts.security``.
+    """
+    engine = open_database(settings.database)
+    check_revision(engine)
+    return {"summarise": _summarise_app, "join": _join_app, "detect": _detect_app}[step](settings, engine, environment or {})
+
+
+def group_id(kafka: KafkaSettings, step: Step) -> str:
+    """Return the consumer group of a step."""
+    return f"{kafka.topic_prefix}driftline-{step}"
+
+
+def _summarise_app(settings: Settings, engine: Engine, environment: Environment) -> DriftApp:
+    app = _app(settings, "summarise", {}, environment)
+    step = Summarise(app, settings, engine)
+    _agent(app, settings, INFERENCE_EVENTS, step.take)
+    _timer(app, parse_duration(settings.worker.flush_interval) / SECOND_MS, step.flush)
+    _timer(app, _LOOK_ROUND_S, step.look_for_idle)
+    return app
+
+
+def _join_app(settings: Settings, engine: Engine, environment: Environment) -> DriftApp:
+    positions: dict[str, LoadOffset] = {}
+    app = _app(settings, "join", positions, environment)
+    for topic, half in zip((INFERENCE_EVENTS, LABEL_EVENTS), joins(app, settings, engine, SqlThread()), strict=True):
+        positions[topic_name(topic, settings.kafka)] = half.position
+        _agent(app, settings, topic, half.take)
+        _timer(app, _LOOK_ROUND_S, half.look_for_idle)
+    return app
+
+
+def _detect_app(settings: Settings, engine: Engine, environment: Environment) -> DriftApp:
+    positions: dict[str, LoadOffset] = {}
+    app = _app(settings, "detect", positions, environment)
+    step = Detect(app, settings, engine, SqlThread())
+    positions[topic_name(SUMMARIES, settings.kafka)] = step.position
+    _agent(app, settings, SUMMARIES, step.take)
+    _timer(app, _LOOK_ROUND_S, step.open_all)
+    return app
+
+
+def _app(settings: Settings, step: Step, positions: dict[str, LoadOffset], environment: Environment) -> DriftApp:
+    worker = settings.worker
+    session = parse_duration(worker.session_timeout) / SECOND_MS
+    secured = credentials(settings.kafka.security, environment)
+    options: dict[str, Any] = {"broker_credentials": secured} if secured is not None else {}
+    if worker.instance_id is not None:
+        options["consumer_group_instance_id"] = f"{worker.instance_id}-{step}"
+    return DriftApp(
+        group_id(settings.kafka, step),
+        positions=positions,
+        transport_settings=TransportSettings(patience_s=parse_duration(worker.stall_timeout) / SECOND_MS),
+        broker=[f"kafka://{server.strip()}" for server in settings.kafka.bootstrap_servers.split(",")],
+        broker_session_timeout=session,
+        broker_heartbeat_interval=session / 6,
+        broker_request_timeout=max(12.0, session * 2),
+        broker_rebalance_timeout=session + 4,
+        broker_commit_interval=parse_duration(worker.commit_interval) / SECOND_MS,
+        broker_max_poll_records=worker.max_poll_records,
+        consumer_auto_offset_reset="earliest",
+        topic_partitions=settings.kafka.partitions,
+        topic_replication_factor=settings.kafka.replication_factor,
+        table_standby_replicas=1,  # without a table this is what keeps Faust's own assignor, which gives equal partitions to one worker
+        producer_linger=0,
+        producer_max_request_size=MAX_SUMMARY_BYTES,
+        **options,
+    )
+
+
+def _agent(app: DriftApp, settings: Settings, topic: Topic, take: Callable[[Batch], Awaitable[None]]) -> None:
+    source = app.topic(topic_name(topic, settings.kafka), key_serializer="raw", value_serializer="raw")
+
+    async def agent(stream: Any) -> None:
+        async for event in stream.noack().events():
+            if await _done(app, take(event.message), topic.name):
+                event.ack()
+
+    app.agent(source, name=f"driftline.{topic.name}")(agent)
+
+
+def _timer(app: DriftApp, seconds: float, look: Callable[[], Awaitable[None]]) -> None:
+    async def tick() -> None:
+        if app.consumer.assignment():
+            await _done(app, look(), getattr(look, "__name__", "timer"))
+
+    app.timer(seconds)(tick)
+
+
+async def _done(app: DriftApp, step: Awaitable[None], what: str) -> bool:
+    """Await a step, ending the process if it fails; but once told to stop, the producer may be gone before the step is, and that is no failure."""
+    try:
+        await step
+    except Exception as error:  # noqa: BLE001  # whatever it is, going on would be wrong
+        if not app.should_stop:
+            die(what, error)
+        # What it had in hand is void: nothing that comes after it may be committed.
+        app.consumer.rewind(f"{what} was left unfinished at the stop: {error!r}")
+        return False
+    return True

@@ -1,0 +1,209 @@
+"""The panes and windows of one summaries partition, in memory while they are open, in SQL always.
+
+Each part goes into two cells: the pane it names, and the window that holds the pane. A cell knows which offsets went into it, so
+that a finding can say from what it can be recomputed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from driftline.contracts.findings import OffsetRange
+from driftline.contracts.reference import Reference
+from driftline.contracts.summaries import LEARNING, PaneKind, PanePart
+from driftline.contracts.topics import INFERENCE_EVENTS
+from driftline.detectors.layout import Layout, layout_of
+from driftline.detectors.pane import Pane
+from driftline.store.detect_rows import PaneKey, PaneRow
+
+LEARNING_LAYOUT = Layout.of(())
+
+
+class Offsets(NamedTuple):
+    """The records ``first`` to ``next - 1`` of one partition."""
+
+    first: int
+    next: int
+
+
+@dataclass
+class Cell:
+    """A pane or a window: what is in it, from which offsets, and whether its turn has come."""
+
+    pane: Pane
+    layout: Layout
+    offsets: dict[int, Offsets] = field(default_factory=dict)
+    closed: bool = False
+    revision: int = 0
+    #: Changed since its finding was published last.
+    news: bool = False
+
+    def cover(self, partition: int, first: int, next_: int) -> None:
+        """Note that these offsets are in."""
+        known = self.offsets.get(partition)
+        self.offsets[partition] = Offsets(min(first, known.first), max(next_, known.next)) if known else Offsets(first, next_)
+
+
+Fetch = Callable[[Iterable[PaneKey]], list[PaneRow]]
+
+
+class FetchRange(Protocol):
+    """How the stored panes of a stretch of event time are read: ``since <= start < until``."""
+
+    def __call__(  # noqa: PLR0917 - the fields of a key, in the order of a key
+        self, model: str, reference_id: str, kind: PaneKind, width: int, since: int, until: int
+    ) -> list[PaneRow]:
+        """Return the rows, by start."""
+        ...
+
+
+class Cells:
+    """All cells of a partition, with those that changed since the last commit."""
+
+    def __init__(
+        self, fetch: Fetch, fetch_range: FetchRange, references: Callable[[str, str], Reference | None], sample_rows: Callable[[PaneKey], int]
+    ) -> None:
+        self._fetch = fetch
+        self._fetch_range = fetch_range
+        self._references = references
+        self._sample_rows = sample_rows
+        self._cells: dict[PaneKey, Cell] = {}
+        self._absent: set[PaneKey] = set()
+        self.changed: set[PaneKey] = set()
+        self.dropped: set[PaneKey] = set()
+
+    def load(self, rows: Iterable[PaneRow]) -> None:
+        """Take stored rows in."""
+        for row in rows:
+            key = key_of(row)
+            layout = self.layout(key)
+            self._cells[key] = Cell(
+                Pane.decode(row.payload, layout, self._sample_rows(key)), layout, decode_offsets(row.offsets), row.closed, row.revision
+            )
+
+    def ensure(self, keys: Iterable[PaneKey]) -> None:
+        """Bring the keys that are stored but not in memory, in one query."""
+        wanted = [key for key in dict.fromkeys(keys) if key not in self._cells and key not in self._absent]
+        if wanted:
+            self.load(self._fetch(wanted))
+            self._absent.update(key for key in wanted if key not in self._cells)
+
+    def get(self, key: PaneKey) -> Cell | None:
+        """Return a cell that is in memory or stored."""
+        self.ensure((key,))
+        return self._cells.get(key)
+
+    def open_or_new(self, key: PaneKey) -> Cell:
+        """Return the cell, a new one where there is none, and note that it changes."""
+        cell = self.get(key)
+        if cell is None:
+            layout = self.layout(key)
+            # A late cell waits for no turn: what is late corrects windows, and no sequential detector takes it.
+            cell = self._cells[key] = Cell(Pane(layout, self._sample_rows(key)), layout, closed=key.late)
+            self._absent.discard(key)
+        self.changed.add(key)
+        return cell
+
+    def ensure_open(self, key: PaneKey) -> None:
+        """Open a cell where there is none, and leave one that there is alone."""
+        if self.get(key) is None:
+            self.open_or_new(key)
+
+    def replace(self, key: PaneKey, old: PanePart | None, new: PanePart | None) -> Cell:
+        """Put a newer part in the place of an older one."""
+        cell = self.open_or_new(key)
+        cell.pane.replace(old, new)
+        cell.news = True
+        return cell
+
+    def layout(self, key: PaneKey) -> Layout:
+        """Return the layout of a cell; samples without a reference have none."""
+        if key.reference_id == LEARNING:
+            return LEARNING_LAYOUT
+        reference = self._references(key.model, key.reference_id)
+        if reference is None:
+            msg = f"reference {key.reference_id} of model {key.model} is not in the store"
+            raise LookupError(msg)
+        return layout_of(reference, key.kind)
+
+    def open(self, model: str) -> list[PaneKey]:
+        """Return the keys of a model's cells whose turn has not come; late ones never have a turn."""
+        return [key for key, cell in self._cells.items() if key.model == model and not cell.closed and not key.late]
+
+    def range(  # noqa: PLR0917 - the fields of a key, in the order of a key
+        self, model: str, reference_id: str, kind: PaneKind, width: int, since: int, until: int
+    ) -> list[tuple[PaneKey, Cell]]:
+        """Return the on-time cells of a stretch of event time, in order: those in memory, the stored ones for the rest."""
+        rows = self._fetch_range(model, reference_id, kind, width, since, until)
+        self.load(row for row in rows if key_of(row) not in self._cells)
+        found = [
+            (key, cell)
+            for key, cell in self._cells.items()
+            if (key.model, key.reference_id, key.kind, key.width, key.late) == (model, reference_id, kind, width, False)
+            and since <= key.start < until
+        ]
+        return sorted(found, key=lambda item: item[0].start)
+
+    def models(self) -> set[str]:
+        """Return the models that have cells in memory."""
+        return {key.model for key in self._cells}
+
+    def drop(self, key: PaneKey) -> None:
+        """Forget a cell for good."""
+        self._cells.pop(key, None)
+        self.changed.discard(key)
+        self.dropped.add(key)
+
+    def rows(self) -> list[PaneRow]:
+        """Return the rows of the cells that changed."""
+        return [_row(key, self._cells[key]) for key in sorted(self.changed)]
+
+    def committed(self, keep: Callable[[PaneKey, Cell], bool]) -> None:
+        """Forget what is safe in SQL and will hardly be needed again."""
+        self.changed.clear()
+        self.dropped.clear()
+        self._absent.clear()
+        self._cells = {key: cell for key, cell in self._cells.items() if keep(key, cell)}
+
+
+def key_of(row: PaneRow) -> PaneKey:
+    """Return the key of a row."""
+    return PaneKey(row.model, row.reference_id, row.kind, row.width, row.start, row.late)
+
+
+def merged(cells: Iterable[Cell], layout: Layout) -> Pane:
+    """Return the sum of cells of one layout."""
+    return Pane.merged([cell.pane for cell in cells], layout)
+
+
+def ranges_of(cells: Iterable[Cell]) -> tuple[OffsetRange, ...]:
+    """Return the records that cells were made of."""
+    total = Cell(Pane(LEARNING_LAYOUT), LEARNING_LAYOUT)
+    for cell in cells:
+        for partition, seen in cell.offsets.items():
+            total.cover(partition, seen.first, seen.next)
+    return tuple(OffsetRange(topic=INFERENCE_EVENTS.name, partition=p, first=o.first, next=o.next) for p, o in sorted(total.offsets.items()))
+
+
+def decode_offsets(raw: bytes) -> dict[int, Offsets]:
+    """Return the offsets of a stored cell, by partition."""
+    return msgspec.msgpack.decode(raw, type=dict[int, Offsets])
+
+
+def _row(key: PaneKey, cell: Cell) -> PaneRow:
+    return PaneRow(
+        model=key.model,
+        reference_id=key.reference_id,
+        kind=key.kind,
+        width=key.width,
+        start=key.start,
+        late=key.late,
+        payload=cell.pane.encode(),
+        offsets=msgspec.msgpack.encode(cell.offsets),
+        closed=cell.closed,
+        revision=cell.revision,
+    )

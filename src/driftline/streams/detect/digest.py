@@ -1,0 +1,76 @@
+"""The finding of a window: everything that its cells, the reference and the track say about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from driftline.contracts.findings import ColumnFinding, Finding, Performance, State
+from driftline.contracts.ids import stable_id
+from driftline.contracts.reference import Reference
+from driftline.contracts.settings import ModelSettings, budget_hours, config_hash
+from driftline.contracts.times import HOUR_MS, parse_duration
+from driftline.detectors.describe import column_findings
+from driftline.detectors.pane import Pane
+from driftline.detectors.performance import performance_of
+from driftline.store.detect_rows import PaneKey
+from driftline.streams.detect.cells import Cell, merged, ranges_of
+from driftline.streams.detect.evidence_book import EvidenceBook
+from driftline.streams.detect.state import Track
+from driftline.streams.detect.wording import finding_sentence, version_of
+
+
+class Digest:
+    """Makes findings of one model."""
+
+    def __init__(self, model: str, settings: ModelSettings, evidence: EvidenceBook) -> None:
+        self._model = model
+        self._evidence = evidence
+        self._lateness = parse_duration(settings.allowed_lateness)
+        self._budget = budget_hours(settings)
+        self._hash = config_hash(settings)
+
+    def finding(
+        self, key: PaneKey, revision: int, cells: Sequence[Cell], outcomes: Sequence[Cell], *, reference: Reference | None, track: Track | None
+    ) -> Finding:
+        """Return the finding of the window ``key``: of its cells (late rows have one of their own), and of its outcomes once they are ripe."""
+        pane = merged(cells, cells[0].layout)
+        columns: tuple[ColumnFinding, ...] = ()
+        performance: Performance | None = None
+        state: State = "learning"
+        if reference is not None:
+            columns = column_findings(reference, self._evidence.decider(reference), "features", pane.counts, key.width / HOUR_MS)
+            state = _state_of([c.state for c in columns])
+            performance = _performance(merged(outcomes, outcomes[0].layout), reference) if outcomes else None
+        if track is not None and track.open_at(key.start + key.width + self._lateness):
+            state = "drift"
+        return Finding(
+            finding_id=stable_id("finding", self._model, key.reference_id, key.start, key.width),
+            revision=revision,
+            model=self._model,
+            version=version_of(reference, pane.versions),
+            reference_id=key.reference_id,
+            state=state,
+            window_start=key.start,
+            window_end=key.start + key.width,
+            n=pane.n,
+            late=pane.late,
+            columns=columns,
+            performance=performance,
+            quality=dict(pane.quality),
+            evidence=track.closes.get(key.start, 0.0) if track is not None else 0.0,
+            budget=self._budget,
+            sentence=finding_sentence(self._model, state, (key.start, key.start + key.width), pane.n, columns=columns, performance=performance),
+            offsets=ranges_of(cells),
+            config_hash=self._hash,
+        )
+
+
+def _performance(outcomes: Pane, reference: Reference) -> Performance | None:
+    return performance_of(reference.task, outcomes.layout, outcomes, reference) if outcomes.n else None
+
+
+def _state_of(states: Sequence[State]) -> State:
+    """Return a window's state when no episode is open: the best that any column reaches, for `ok` needs only one that can be judged."""
+    if "ok" in states or "drift" in states:
+        return "ok"
+    return "uncalibrated" if "uncalibrated" in states else "insufficient_data"

@@ -1,0 +1,137 @@
+"""Episodes of one model: what opens them, what each window makes of them, what ends them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from driftline.alerts import episodes
+from driftline.alerts.episodes import Crossing, Episode
+from driftline.contracts.findings import Cause
+from driftline.contracts.settings import ModelSettings, config_hash
+from driftline.contracts.times import HOUR_MS, parse_duration
+from driftline.detectors.decider import Verdict
+from driftline.detectors.pane import Pane
+from driftline.store.detect_rows import PaneKey
+from driftline.streams.detect.causes import causes_of, discreet, plain_causes, window_causes
+from driftline.streams.detect.cells import Cell, Cells, merged, ranges_of
+from driftline.streams.detect.evidence_book import EvidenceBook
+from driftline.streams.detect.said import Turn
+from driftline.streams.detect.series import LONGEST, changed_columns, dated, strongest_of
+from driftline.streams.detect.state import Track
+from driftline.streams.detect.wording import version_of
+
+#: The effect of an open episode is measured over so many trailing windows, since its onset at the most: what wanders slowly has no interval worth the
+#: name in one window.
+_TRAILING_WINDOWS = 14
+
+Found = list[tuple[PaneKey, Cell]]
+
+
+class EpisodeKeeper:
+    """Opens, follows and ends the episodes of a model's tracks."""
+
+    def __init__(self, model: str, settings: ModelSettings, cells: Cells, evidence: EvidenceBook) -> None:
+        self._model = model
+        self._settings = settings
+        self._cells = cells
+        self._evidence = evidence
+        self._hash = config_hash(settings)
+        self._pane = parse_duration(settings.pane)
+
+    def pane_closed(self, turn: Turn, verdict: Verdict) -> None:
+        """Open an episode if the decider's evidence has reached the budget."""
+        if turn.key.kind in turn.track.episodes or not verdict.crossed:
+            return
+        key, reference = turn.key, turn.reference
+        onset = verdict.onset if verdict.onset is not None else key.start
+        since = self._panes(key, onset - self._pane + 1, key.start + 1)
+        pane = merged([cell for _, cell in since], self._cells.layout(key))
+        effects = self._evidence.decider(reference).effects(key.kind, pane.counts, max(1, len(since)) * self._pane / HOUR_MS)
+        causes = dated(causes_of(verdict, effects, reference.importance), self._series(key), pane.layout)
+        self._open(turn, verdict, onset, pane, causes, since)
+
+    def window_closed(self, turn: Turn) -> None:
+        """Let the open episode see the window; without one, let ADWIN decide where the user named it."""
+        episode = turn.track.episodes.get(turn.key.kind)
+        if episode is not None:
+            self._follow(turn, episode)
+        elif turn.key.kind == "features" and "adwin" in self._settings.deciders:
+            self._ask_adwin(turn)
+
+    def end_older(self, tracks: Iterable[Track], turn: Turn) -> None:
+        """End the open episodes of older references at the first pane of a new one, each kind by the clock of its own panes."""
+        for older in tracks:
+            episode = older.episodes.get(turn.key.kind)
+            if episode is not None and older.effective_from < turn.track.effective_from:
+                self._end(older, episode, turn)
+
+    def end_dried(self, tracks: Iterable[Track], turn: Turn) -> None:
+        """End the episodes of older references whose events have stopped: their version was replaced, and nothing else would ever end them."""
+        for older in tracks:
+            episode = older.episodes.get(turn.key.kind)
+            dried = older.last_end.get(turn.key.kind, 0) + turn.key.width <= turn.key.start
+            if episode is not None and dried and older.effective_from < turn.track.effective_from:
+                self._end(older, episode, turn)
+
+    def _follow(self, turn: Turn, episode: Episode) -> None:
+        key, reference = turn.key, turn.reference
+        since = max(episode.onset // key.width * key.width, key.start - (_TRAILING_WINDOWS - 1) * key.width)
+        seen = self._cells.range(self._model, key.reference_id, key.kind, key.width, since, key.start + 1)
+        pane = merged([cell for _, cell in seen], self._cells.layout(key))
+        effects = self._evidence.decider(reference).effects(key.kind, pane.counts, len(seen) * key.width / HOUR_MS)
+        causes = discreet(window_causes(episode.causes, effects, reference, key.start), reference, self._settings.pii)
+        after, alert = episodes.watched(episode, causes, turn.at, pane.n, self._hash)
+        if after.ended_at is None:
+            turn.track.episodes[key.kind] = after
+        else:
+            self._forget(turn.track, after)
+        if alert is not None:
+            turn.said.alerts.append(alert)
+
+    def _ask_adwin(self, turn: Turn) -> None:
+        key, reference = turn.key, turn.reference
+        series, layout = self._series(key), self._cells.layout(key)
+        columns = changed_columns(series, layout, key.start)
+        if not columns:
+            return
+        inside = [(k, cell) for k, cell in series if k.start >= key.start]
+        pane = merged([cell for _, cell in inside], layout)
+        effects = strongest_of(self._evidence.decider(reference).effects(key.kind, pane.counts, key.width / HOUR_MS), columns)
+        causes = dated(plain_causes(effects, reference.importance, key.start), series, layout)
+        self._open(turn, self._evidence.verdict(turn.track, reference, key.kind), key.start, pane, causes, inside)
+
+    def _open(self, turn: Turn, verdict: Verdict, onset: int, pane: Pane, causes: tuple[Cause, ...], found: Found) -> None:  # noqa: PLR0917 - one caller's local names
+        key, reference = turn.key, turn.reference
+        crossing = Crossing(
+            model=self._model,
+            version=version_of(reference, pane.versions),
+            reference_id=reference.reference_id,
+            kind=key.kind,
+            at=turn.at,
+            onset=onset,
+            n=pane.n,
+            evidence=verdict.evidence,
+            budget=verdict.budget,
+            causes=discreet(causes, reference, self._settings.pii),
+            offsets=ranges_of([cell for _, cell in found]) if key.kind == "features" else (),
+        )
+        episode, alert = episodes.opened(crossing, self._hash)
+        turn.track.episodes[key.kind] = episode
+        turn.said.alerts.append(alert)
+
+    def _end(self, track: Track, episode: Episode, turn: Turn) -> None:
+        how: episodes.Replaced = "accepted" if turn.reference.origin == "accepted" else "superseded"
+        over, alert = episodes.ended(episode, how, turn.at, self._hash)
+        self._forget(track, over)
+        turn.said.alerts.append(alert)
+
+    def _forget(self, track: Track, over: Episode) -> None:
+        track.end(over)
+        self._evidence.forget(track, over.kind)
+
+    def _panes(self, key: PaneKey, since: int, until: int) -> Found:
+        return self._cells.range(self._model, key.reference_id, key.kind, self._pane, since, until)
+
+    def _series(self, key: PaneKey) -> Found:
+        end = key.start + key.width
+        return self._panes(key, end - LONGEST * self._pane, end)

@@ -1,0 +1,180 @@
+"""One model under watch: its panes and windows close in the order of event time, and what follows from each is said.
+
+Everything here is a function of the cells, the references and the watermarks; nothing looks at a clock. Features close on the watermark of summarise,
+outcomes on the slowest of summarise and the join, so that whatever is decided about outcomes at a moment finds the features of that moment decided
+(docs/decisions/0004).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from driftline.alerts.policy import decide
+from driftline.contracts.findings import PaneClosing
+from driftline.contracts.ids import stable_id
+from driftline.contracts.ripeness import label_wait
+from driftline.contracts.settings import ModelSettings, config_hash
+from driftline.contracts.summaries import LEARNING
+from driftline.contracts.times import parse_duration
+from driftline.store.detect_rows import PaneKey
+from driftline.streams.detect.asking import in_force, policy_input
+from driftline.streams.detect.cells import Cell, Cells
+from driftline.streams.detect.digest import Digest
+from driftline.streams.detect.episode_keeper import EpisodeKeeper
+from driftline.streams.detect.evidence_book import EvidenceBook
+from driftline.streams.detect.learning import learned_reference
+from driftline.streams.detect.said import Marks, Said, Turn
+from driftline.streams.detect.state import ModelState, Track
+from driftline.streams.references import ReferenceBook
+
+#: Windows after which outcomes that should have come are overdue, and the policy is asked without them.
+_LABELS_OVERDUE = 3
+
+
+class ModelMonitor:
+    """The watch over one model."""
+
+    def __init__(self, model: str, settings: ModelSettings, book: ReferenceBook, cells: Cells, state: ModelState) -> None:
+        self.model = model
+        self.settings = settings
+        self.state = state
+        self._book = book
+        self._cells = cells
+        self._hash = config_hash(settings)
+        self._pane = parse_duration(settings.pane)
+        self._window = parse_duration(settings.window)
+        self._lateness = parse_duration(settings.allowed_lateness)
+        self._evidence = EvidenceBook(settings)
+        self._digest = Digest(model, settings, self._evidence)
+        self._episodes = EpisodeKeeper(model, settings, cells, self._evidence)
+
+    def advance(self, marks: Marks, said: Said) -> None:
+        """Close what is due, in order of the moment at which it is due; panes before the windows that hold them."""
+        due = []
+        for key in self._cells.open(self.model):
+            at = key.start + key.width + self._wait(key)
+            if at <= marks.of(key.kind):
+                due.append((at, key.kind == "outcomes", key.width, key))
+        for at, _, width, key in sorted(due):
+            cell = self._cells.open_or_new(key)
+            cell.closed = True
+            turn = self._turn(key, at, said)
+            if width == self._pane:
+                self._close_pane(key, cell, turn, marks, said)
+            else:
+                self._close_window(key, turn, marks, said)
+
+    def revise(self, keys: Iterable[PaneKey], said: Said) -> None:
+        """Publish closed windows anew whose content has changed since."""
+        seen = set()
+        for key in sorted(keys):
+            cell = self._cells.get(key)
+            if key.width != self._window or cell is None or not cell.news or (key.reference_id, key.start) in seen:
+                continue
+            on_time = self._cells.get(key._replace(late=False))
+            if on_time is not None and on_time.closed:
+                seen.add((key.reference_id, key.start))
+                self._publish(key, said)
+
+    def _wait(self, key: PaneKey) -> int:
+        if key.kind == "features":
+            return self._lateness
+        return max(self._lateness, label_wait(self.settings, self._book.get(self.model, key.reference_id)))
+
+    def _turn(self, key: PaneKey, at: int, said: Said) -> Turn | None:
+        """Return the turn of a pane or window under its reference, None while the model is learning."""
+        reference = self._book.get(self.model, key.reference_id)
+        if reference is None:
+            return None
+        track = self.state.tracks.get(reference.reference_id)
+        if track is None:
+            track = Track(reference_id=reference.reference_id, effective_from=reference.effective_from)
+            self.state.tracks = {**self.state.tracks, reference.reference_id: track}
+        turn = Turn(key, at, reference, track, said)
+        if key.kind not in track.last_end:
+            self._episodes.end_older(self.state.tracks.values(), turn)
+        return turn
+
+    def _close_pane(self, key: PaneKey, cell: Cell, turn: Turn | None, marks: Marks, said: Said) -> None:
+        said.closings.append(self._closing(key, cell, marks))
+        if turn is None:
+            self._learn(cell, marks, said)
+            return
+        turn.track.began = turn.track.began or key.start
+        turn.track.last_end[key.kind] = key.start + key.width
+        self._episodes.pane_closed(turn, self._evidence.take(turn, cell))
+
+    def _close_window(self, key: PaneKey, turn: Turn | None, marks: Marks, said: Said) -> None:
+        if turn is None:
+            self._publish(key, said)
+            return
+        if key.kind == "features":
+            turn.track.note_close(key.start, self._evidence.verdict(turn.track, turn.reference, key.kind).evidence)
+        self._publish(key, said)
+        self._episodes.end_dried(self.state.tracks.values(), turn)
+        self._episodes.window_closed(turn)
+        if key.kind == "outcomes" or not turn.reference.outcomes or (marks.labels_idle and self._labels_overdue(turn)):
+            self._ask(turn)
+
+    def _publish(self, key: PaneKey, said: Said) -> None:
+        """Publish the finding of a window; of its outcomes too, once their window has closed."""
+        features = key._replace(kind="features", late=False)
+        counted = self._cells.open_or_new(features)
+        counted.revision += 1
+        cells, outcomes = self._told(features), self._told(features._replace(kind="outcomes"))
+        ripe = outcomes if outcomes and outcomes[0].closed else []
+        reference = self._book.get(self.model, key.reference_id)
+        track = self.state.tracks.get(key.reference_id)
+        said.findings.append(self._digest.finding(features, counted.revision, cells, ripe, reference=reference, track=track))
+
+    def _told(self, key: PaneKey) -> list[Cell]:
+        """Return a window's cell and, where late rows came, theirs; what is told now is no news any more."""
+        cells = [self._cells.get(k) for k in (key, key._replace(late=True))]
+        found = [cell for cell in cells if cell is not None]
+        for cell in found if found and found[0].closed else []:
+            cell.news = False
+        return found
+
+    def _ask(self, turn: Turn) -> None:
+        """Ask the policy, if the window's reference is the one in force."""
+        if in_force(self.state.tracks.values(), turn.key.start + turn.key.width - 1) != turn.track.reference_id:
+            return
+        seen = policy_input(self.model, self.settings, self._cells, turn)
+        self.state.policy, decision, trigger = decide(self.settings.policy, self.state.policy, seen, self._hash)
+        turn.said.decisions.append(decision)
+        if trigger is not None:
+            turn.said.triggers.append(trigger)
+
+    def _labels_overdue(self, turn: Turn) -> bool:
+        """Say whether labels have stopped coming: outcomes windows, at whose close the policy is asked, are overdue."""
+        last = turn.track.last_end.get("outcomes", turn.track.began)
+        return turn.at - last > label_wait(self.settings, turn.reference) + _LABELS_OVERDUE * self._window
+
+    def _closing(self, key: PaneKey, cell: Cell, marks: Marks) -> PaneClosing:
+        return PaneClosing(
+            closing_id=stable_id("closing", self.model, key.reference_id, key.kind, key.start),
+            model=self.model,
+            reference_id=key.reference_id,
+            kind=key.kind,
+            start=key.start,
+            end=key.start + key.width,
+            n=cell.pane.n,
+            digest=cell.pane.digest(),
+            watermark=marks.of(key.kind),
+            by="idle" if marks.by_idle else "watermark",
+            positions=marks.positions,
+        )
+
+    def _learn(self, cell: Cell, marks: Marks, said: Said) -> None:
+        """Count the rows of a closed pane without a reference, and build one when there are enough."""
+        self.state.learning_rows += len(cell.pane.sample)
+        if self._book.has(self.model) or self.state.learning_rows < self.settings.learning_rows:
+            return
+        panes = self._cells.range(self.model, LEARNING, "features", self._pane, 0, marks.features)
+        rows = [row for _, seen in panes if seen.closed for row in seen.pane.sample]
+        # One event dated far ahead must not put off the reference for ever.
+        newest = min(marks.newest, marks.features + self._window)
+        effective_from = (max(newest, marks.features) // self._pane + 1) * self._pane
+        reference, kept = learned_reference(self.model, self.settings, rows, effective_from)
+        self._book.add([reference])
+        said.references.append((reference, kept))

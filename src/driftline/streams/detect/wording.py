@@ -1,0 +1,42 @@
+"""The one plain sentence of a window's finding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from driftline.contracts.findings import ColumnFinding, Performance, State
+from driftline.contracts.reference import ANY_VERSION, Reference
+from driftline.contracts.times import format_time
+
+_NAMED = 3
+
+
+def version_of(reference: Reference | None, versions: Mapping[str, int]) -> str:
+    """Return the version that a finding speaks of: the reference's, or the most frequent one under a reference that serves any."""
+    if reference is not None and reference.version != ANY_VERSION:
+        return reference.version
+    return max(sorted(versions), key=lambda v: versions[v]) if versions else ANY_VERSION
+
+
+def finding_sentence(
+    model: str, state: State, window: tuple[int, int], n: int, *, columns: Sequence[ColumnFinding], performance: Performance | None
+) -> str:
+    """Return what a window showed, in words."""
+    span = f"{model}, {format_time(window[0])} to {format_time(window[1])}, {n:,} events"
+    moved = sorted((c for c in columns if c.state == "drift" and c.effect is not None), key=lambda c: -abs(c.effect or 0.0))
+    named = ", ".join(f"{c.column} {c.effect:+.2f} sd" for c in moved[:_NAMED])
+    more = f" and {len(moved) - _NAMED} more" if len(moved) > _NAMED else ""
+    if state == "learning":
+        text = "learning what is normal; nothing can be said yet"
+    elif state == "insufficient_data":
+        text = "too few events to say anything"
+    elif state == "uncalibrated":
+        text = "the reference is too short for its own cycles; shown, but it neither alarms nor retrains"
+    elif state == "drift":
+        text = f"an episode is open ({named}{more})" if named else "an episode is open"
+    else:
+        text = f"no alarm; beyond tolerance in this window: {named}{more}" if named else "within tolerance"
+    if performance is not None and performance.n:
+        shown = ", ".join(f"{name} {value:.3f}" for name, value in list(performance.metrics.items())[:_NAMED])
+        text += f". Realised on {performance.n:,} labelled predictions: {shown}"
+    return f"{span}: {text}."

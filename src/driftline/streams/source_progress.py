@@ -1,0 +1,48 @@
+"""How far a step is in each partition of one source topic, told and watched for idleness; the same for summarise and the join."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiokafka.errors import KafkaError
+from faust.types import TP
+
+from driftline.streams.progress import IdleWatch, ProgressTeller, Reached
+from driftline.streams.transport import DriftApp
+
+
+class SourceProgress:
+    """Tells the progress of one source topic and, once a second, which of its partitions are idle."""
+
+    def __init__(self, app: DriftApp, topic: str, teller: ProgressTeller, idle_timeout: int) -> None:
+        self._app = app
+        self._topic = topic
+        self._teller = teller
+        self._idle = IdleWatch(idle_timeout)
+
+    async def tell(self, reached: dict[int, Reached]) -> None:
+        """Tell how far partitions have been read, everything before it acknowledged."""
+        await self._teller.tell(reached)
+
+    async def look_for_idle(self, reached_of: Callable[[TP], Reached | None]) -> None:
+        """Tell which partitions have been read to their end. ``reached_of`` gives None while something read has not left yet."""
+        consumer, epoch = self._app.consumer, self._app.consumer.epoch
+        tps = [tp for tp in consumer.assignment() if tp.topic == self._topic]
+        if not tps:
+            return
+        try:
+            ends = await consumer.end_offsets(*tps)
+        except (KafkaError, TimeoutError):  # the broker is away: nobody can say where the partitions end
+            return
+        for tp in tps:
+            if consumer.epoch != epoch:
+                return
+            reached = reached_of(tp)
+            if reached is None:
+                continue
+            try:
+                at_end = consumer.position_after(tp, reached.position) >= ends.offsets[tp]
+            except KeyError:  # between two epochs
+                return
+            if self._idle.look(tp.partition, reached.position, at_end=at_end, asked_at=ends.asked_at):
+                await self._teller.tell_idle(tp.partition, reached)

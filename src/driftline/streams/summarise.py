@@ -1,0 +1,136 @@
+"""The summarise step: inference events to summaries. Its only state is the open block, begun anew by whoever owns the partition next."""
+
+from __future__ import annotations
+
+import asyncio
+
+from faust.types import TP
+from sqlalchemy import Engine
+
+from driftline.contracts.settings import Settings
+from driftline.contracts.summaries import encode_summary
+from driftline.contracts.times import parse_duration
+from driftline.contracts.topics import DEAD_LETTERS, INFERENCE_EVENTS, SUMMARIES, topic_name
+from driftline.detectors.parts import PartBuilder
+from driftline.streams.blocks import Snapshot, SourceBlocks
+from driftline.streams.continuity import Continuity, Fit
+from driftline.streams.dead_letters import letter_headers
+from driftline.streams.detect.clock import SUMMARISE
+from driftline.streams.pii import pii_secret
+from driftline.streams.progress import ProgressTeller, Reached
+from driftline.streams.publishing import Message, Publisher
+from driftline.streams.reading import Item, Reader, Rejected, decode, versions_in
+from driftline.streams.reference_feed import ReferenceFeed
+from driftline.streams.source_progress import SourceProgress
+from driftline.streams.sql_thread import SqlThread
+from driftline.streams.transport import Batch, DriftApp
+
+#: A flush is due at once when so many finished summaries wait, so that a burst is not held in memory.
+_PENDING_MOST = 256
+
+
+class Summarise:
+    """Glue: batches in, summaries out, commits at block starts."""
+
+    def __init__(self, app: DriftApp, settings: Settings, engine: Engine) -> None:
+        self._app = app
+        self._settings = settings
+        self._publisher = Publisher(app, settings.kafka)
+        self._feed = ReferenceFeed(SqlThread(), engine, parse_duration(settings.worker.version_wait))
+        self._reader = Reader(
+            self._feed.book,
+            {name: parse_duration(model.allowed_lateness) for name, model in settings.models.items()},
+            parse_duration(settings.defaults.allowed_lateness),
+            parse_duration(settings.worker.allowed_skew),
+            settings.defaults.max_features,
+            parse_duration(settings.retention.panes),
+        )
+        self._blocks: dict[TP, SourceBlocks] = {}
+        self._floors: dict[TP, int] = {}
+        self._secret = pii_secret(settings)
+        self._continuity = Continuity()
+        self._flushing = asyncio.Lock()
+        teller = ProgressTeller(SUMMARISE, settings.kafka.partitions, self._publisher)
+        topic = topic_name(INFERENCE_EVENTS, settings.kafka)
+        self._progress = SourceProgress(app, topic, teller, parse_duration(settings.worker.idle_timeout))
+
+    async def take(self, batch: Batch) -> None:
+        """Take one batch in."""
+        items = decode(batch.records)
+        await self._feed.wait_for(versions_in(items))
+        known = self._continuity.epoch
+        if self._continuity.judge(batch, self._app.consumer) is not Fit.NEXT:
+            return
+        if self._continuity.epoch != known:
+            self._blocks, self._floors = {}, {}
+        blocks = self._blocks.get(batch.tp)
+        if blocks is None:
+            blocks = self._blocks[batch.tp] = self._begin(batch.tp)
+        blocks.feed(_unread(items, blocks.position))
+        if blocks.pending > _PENDING_MOST:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Send what has changed and, once the broker has it, say how far that reaches and what may be committed."""
+        async with self._flushing:
+            consumer, epoch = self._app.consumer, self._continuity.epoch
+            if not self._blocks or consumer.epoch != epoch:
+                return
+            taken = {tp: blocks.take() for tp, blocks in self._blocks.items()}  # one snapshot, nothing awaited in between
+            await self._publisher.send(m for snapshot in taken.values() for m in self._messages(snapshot))
+            await self._progress.tell({tp.partition: _reached(snapshot) for tp, snapshot in taken.items()})
+            for tp, snapshot in taken.items():
+                self._floors[tp] = snapshot.commit
+                consumer.commit_to(tp, snapshot.commit, epoch, str(snapshot.commit_watermark))
+
+    async def look_for_idle(self) -> None:
+        """Tell which partitions have been read to their end for good."""
+        async with self._flushing:
+            await self._progress.look_for_idle(self._reached_now)
+
+    def _reached_now(self, tp: TP) -> Reached | None:
+        consumer = self._app.consumer
+        blocks = self._blocks.get(tp) if self._continuity.epoch == consumer.epoch else None
+        if blocks is not None:
+            return Reached(blocks.position, blocks.watermark, self._floors.get(tp, 0), blocks.newest) if blocks.clean else None
+        try:
+            start = consumer.start_of(tp)
+        except KeyError:
+            return None
+        return Reached(start.offset, _watermark(start.metadata), start.offset)
+
+    def _begin(self, tp: TP) -> SourceBlocks:
+        start = self._app.consumer.start_of(tp)
+        return SourceBlocks(
+            tp.partition,
+            start.offset,
+            _watermark(start.metadata),
+            block_size=self._settings.worker.block_size,
+            reader=self._reader,
+            new_builder=self._builder,
+        )
+
+    def _builder(self, model: str) -> PartBuilder:
+        settings = self._settings.model(model)
+        return PartBuilder(parse_duration(settings.pane), settings.sample_rows_per_pane, settings.learning_rows, settings.pii, self._secret)
+
+    def _messages(self, snapshot: Snapshot) -> list[Message]:
+        summaries = [Message(SUMMARIES.name, s.model.encode(), encode_summary(s)) for s in snapshot.summaries]
+        return summaries + [_dead_letter(rejected) for rejected in snapshot.rejected]
+
+
+def _dead_letter(rejected: Rejected) -> Message:
+    return Message(DEAD_LETTERS.name, rejected.record.key, rejected.record.value, headers=letter_headers(rejected, "summarise"))
+
+
+def _reached(snapshot: Snapshot) -> Reached:
+    return Reached(snapshot.position, snapshot.watermark, snapshot.commit, snapshot.newest)
+
+
+def _unread(items: list[Item], position: int) -> list[Item]:
+    return items if not items or items[0].record.offset >= position else [i for i in items if i.record.offset >= position]
+
+
+def _watermark(metadata: str) -> int:
+    """Return the watermark that a commit carries: what is late must not depend on where a new owner happened to begin."""
+    return int(metadata) if metadata.isdecimal() else 0

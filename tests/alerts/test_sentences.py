@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.alerts.builders import DAY, HOUR, T0, any_cause, cause
+
+from driftline.alerts.sentences import cause_phrase, ended_sentence, lasted, opened_sentence
+from driftline.contracts.findings import Cause
+from driftline.contracts.times import parse_duration
+
+
+@pytest.mark.parametrize(
+    ("found", "phrase"),
+    [
+        (cause(), "x is higher by 0.50 sd (0.40 to 0.60)"),
+        (cause(direction="down", effect=-0.5), "x is lower by 0.50 sd (0.40 to 0.60)"),
+        (cause(term="scale"), "x is wider by 0.50 (0.40 to 0.60)"),
+        (cause(term="scale", direction="down"), "x is narrower by 0.50 (0.40 to 0.60)"),
+        (cause(term="tails", direction="changed"), "the shape of x has changed by 0.50 (0.40 to 0.60)"),
+        (cause(term="null"), "x is more often missing, by 0.50 sd (0.40 to 0.60)"),
+        (cause(term="null", direction="down"), "x is less often missing, by 0.50 sd (0.40 to 0.60)"),
+        (cause(term="unseen"), "x takes values that the reference never saw, by 0.50 sd (0.40 to 0.60)"),
+        (cause(term="value:UA"), "x = UA is more frequent, by 0.50 sd (0.40 to 0.60)"),
+        (cause(term="value:a:b", direction="down"), "x = a:b is less frequent, by 0.50 sd (0.40 to 0.60)"),
+        (cause(term="volume"), "x (volume) has changed by 0.50 sd (0.40 to 0.60)"),
+    ],
+)
+def test_each_kind_of_term_has_its_own_words(found: Cause, phrase: str) -> None:
+    assert cause_phrase(found) == phrase
+
+
+def test_an_opening_says_what_how_large_since_when_and_at_what_n() -> None:
+    said = opened_sentence("flights", "features", (cause("temp"),), T0, 12_345)
+    assert said == "The inputs of flights have drifted since 2020-09-13T12:26:40Z: temp is higher by 0.50 sd (0.40 to 0.60), seen in 12,345 events."
+    assert opened_sentence("flights", "outcomes", (cause("loss"),), T0, 1).startswith("The errors of flights have changed")
+
+
+def test_three_columns_are_named_by_what_they_carry_and_the_rest_is_counted() -> None:
+    causes = tuple(cause(f"x{i}", share=i / 10) for i in range(5))
+    said = opened_sentence("m", "features", causes, T0, 1)
+    assert [said.index(f"x{i} is higher") for i in (4, 3, 2)] == sorted(said.index(f"x{i} is higher") for i in (2, 3, 4))
+    assert "; and 2 more" in said
+    assert "x1 is" not in said
+
+
+def test_a_column_is_named_once_by_its_strongest_term() -> None:
+    said = opened_sentence("m", "features", (cause("x", term="scale", share=0.1), cause("x", share=0.9)), T0, 1)
+    assert said.count("x is") == 1
+    assert "x is higher" in said
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [("resolved", "is back within tolerance"), ("accepted", "accepted as the new normal"), ("superseded", "a new version with its own reference")],
+)
+def test_each_end_has_its_own_words_and_says_how_long_it_lasted(how: str, words: str) -> None:
+    said = ended_sentence("m", how, (cause("x"),), T0, T0 + 50 * HOUR)  # type: ignore[arg-type]
+    assert words in said
+    assert "(x)" in said
+    assert "after 2d" in said
+
+
+@given(st.integers(-DAY, 400 * DAY))
+def test_how_long_something_lasted_is_never_overstated_and_at_most_halved(millis: int) -> None:
+    said = parse_duration(lasted(millis))
+    assert said <= max(millis, 0)
+    assert said * 2 > millis - 1_000
+
+
+@given(st.lists(any_cause, max_size=8).map(tuple), st.integers(0, 10**9))
+def test_every_alert_has_one_sentence_on_one_line(causes: tuple[Cause, ...], n: int) -> None:
+    for said in (opened_sentence("m", "features", causes, T0, n), ended_sentence("m", "resolved", causes, T0, T0 + n)):
+        assert said.endswith(".")
+        assert "\n" not in said

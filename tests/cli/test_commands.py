@@ -1,0 +1,424 @@
+"""Each command against a small database: what it prints, the shape of its JSON, how it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from sqlalchemy import Engine
+from tests.retrain import world
+from tests.store import builders
+from typer.testing import CliRunner, Result
+
+from driftline.cli.main import app
+from driftline.cli.ports import free_port
+from driftline.contracts.times import HOUR_MS
+from driftline.detectors.layout import layout_of
+from driftline.detectors.pane import Pane
+from driftline.detectors.parts import PartBuilder
+from driftline.detectors.reference import build_reference
+from driftline.detectors.rows import Rows
+from driftline.store import detection, references, reports, triggers, versions
+from driftline.store.database import migrate, open_database
+from driftline.store.detect_rows import PaneRow
+from driftline.store.reports import Report
+
+T0 = 1_700_000_000_000 // (24 * HOUR_MS) * (24 * HOUR_MS)
+Invoke = Callable[..., Result]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DRIFTLINE_CONFIG", raising=False)
+    tree = {
+        "kafka": {"bootstrap_servers": f"127.0.0.1:{free_port()}", "partitions": 2},
+        "models": {"m": {"task": "regression", "pane": "1h", "window": "1d"}},
+    }
+    (tmp_path / "driftline.yaml").write_text(yaml.safe_dump(tree))
+    return tmp_path
+
+
+@pytest.fixture
+def run(here: Path) -> Invoke:
+    assert here == Path.cwd()
+
+    def invoke(*arguments: str, exits: int = 0) -> Result:
+        result = CliRunner().invoke(app, list(arguments))
+        assert result.exit_code == exits, (result.stdout, result.stderr, result.exception)
+        return result
+
+    return invoke
+
+
+def data(result: Result) -> Any:
+    return json.loads(result.stdout)
+
+
+@pytest.fixture
+def engine(here: Path) -> Iterator[Engine]:
+    assert here == Path.cwd()
+
+    engine = open_database("sqlite:///.driftline/driftline.db")
+    migrate(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def filled(engine: Engine) -> Engine:
+    causes = (builders.cause(column="temp"),)
+    alerts = [
+        builders.alert("e1aaaa", 1, "opened", causes=causes, sentence="temp is higher"),
+        builders.alert("e1aaaa", 2, "resolved", causes=causes, sentence="temp is back"),
+        builders.alert("e2bbbb", 1, "opened", sentence="x is lower [bold]"),
+    ]
+    decisions = [builders.decision(f"d{i}", at=T0 + i, rule="none" if i < 5 else "cooldown") for i in range(8)]
+    decisions.append(builders.decision("d8", at=T0 + 8, rule="drift", retrain=True, trigger_id="t1", sentence="it lasts"))
+    change = builders.change(None, 9, alerts=alerts, decisions=decisions, triggers=[builders.trigger("t1"), builders.trigger("t2")])
+    detection.commit(engine, change)
+    triggers.settle(engine, "t1", "refused", 1)
+    reports.put(engine, Report(episode_id="e1aaaa", status="ready", html="r/e1.html", json="r/e1.json", made_at=1))
+    references.put(engine, builders.reference(effective_from=T0))
+    versions.register_first(engine, builders.version(1))
+    versions.promote(engine, builders.version(2, "refused", version="1", challenger="2", sentence="no better"), 1)
+    return engine
+
+
+# ---- the root
+
+
+def test_help_is_quick() -> None:
+    spent = []
+    for _ in range(2):
+        before = os.times()
+        done = subprocess.run([sys.executable, "-m", "driftline", "--help"], capture_output=True, text=True, check=True)
+        after = os.times()
+        spent.append(after.children_user - before.children_user + after.children_system - before.children_system)
+    assert "explain" in done.stdout
+    assert min(spent) < 0.5  # processor time: the machine has other things to do
+
+
+def test_no_command_s_help_needs_a_configuration(run: Invoke) -> None:
+    for command in (
+        "init",
+        "config check",
+        "topics create",
+        "db upgrade",
+        "worker",
+        "retrain",
+        "status",
+        "alerts list",
+        "models history",
+        "decisions",
+    ):
+        assert "Usage:" in run(*command.split(), "--help").stdout
+    for command in ("explain", "reference build", "broker", "broker up"):
+        assert "Usage:" in run(*command.split(), "--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--config", "gone.yaml", "config", "check"), "error: gone.yaml"),
+        (("topics", "check"), "error: no broker answers at 127.0.0.1:"),
+        (("db", "check"), "error: there is no database yet at sqlite:///.driftline/driftline.db: run `driftline db upgrade`"),
+        (("status",), "error: there is no database yet"),
+        (("worker",), "error: no broker answers"),
+        (("retrain",), "error: no broker answers"),
+    ],
+)
+def test_what_is_wrong_is_one_plain_line_and_exit_code_2(run: Invoke, here: Path, arguments: tuple[str, ...], says: str) -> None:
+    result = run(*arguments, exits=2)
+    assert result.stderr.startswith(says)
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+    assert not (here / ".driftline").exists()  # looking makes nothing
+
+
+def test_a_wrong_setting_is_named_with_what_is_accepted(run: Invoke, here: Path) -> None:
+    (here / "driftline.yaml").write_text("kafka: {partitions: many}")
+    assert run("config", "check", exits=2).stderr == "error: kafka.partitions: 'many' is not accepted; expected a whole number\n"
+
+
+# ---- setting up
+
+
+def test_init_writes_a_file_that_loads_and_never_over_one(run: Invoke) -> None:
+    run("init", "new.yaml")
+    assert run("--config", "new.yaml", "config", "check").stdout.startswith("The settings are fine. Models: my-model")
+    assert "new.yaml is there already; --force writes over it" in run("init", "new.yaml", exits=2).stderr
+    assert data(run("init", "new.yaml", "--force", "--json")) == {"path": "new.yaml"}
+
+
+def test_config_check_in_json_and_its_schema(run: Invoke) -> None:
+    assert data(run("config", "check", "--json")) == {"ok": True, "models": ["m"]}
+    assert data(run("config", "check", "--schema"))["$defs"]["KafkaSettings"]
+
+
+def test_config_show_leaves_passwords_out(run: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRIFTLINE__DATABASE", "postgresql+psycopg://ann:secret@db/d")
+    for arguments in (("config", "show"), ("config", "show", "--redacted"), ("config", "show", "--json")):
+        shown = run(*arguments).stdout
+        assert "ann:***@db" in shown
+        assert "secret" not in shown
+    assert yaml.safe_load(run("config", "show").stdout)["models"]["m"]["pane"] == "1h"
+    assert "ann:secret@db" in run("config", "show", "--with-secrets").stdout
+
+
+def test_a_database_is_made_by_upgrade_only(run: Invoke) -> None:
+    assert data(run("db", "upgrade", "--json")) == {"ok": True, "database": "sqlite:///.driftline/driftline.db"}
+    assert run("db", "check").stdout == "The database sqlite:///.driftline/driftline.db is up to date.\n"
+
+
+def test_a_database_that_can_t_be_reached_is_one_line(run: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRIFTLINE__DATABASE", f"postgresql+psycopg://ann:secret@127.0.0.1:{free_port()}/d")
+    said = run("db", "check", exits=2).stderr
+    assert "the database postgresql+psycopg://ann:***@127.0.0.1:" in said
+    assert "secret" not in said
+
+
+def test_topics_are_shown_made_and_checked(run: Invoke, bootstrap: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRIFTLINE__KAFKA__BOOTSTRAP_SERVERS", bootstrap)
+    monkeypatch.setenv("DRIFTLINE__KAFKA__TOPIC_PREFIX", topic_prefix)
+    dry = data(run("topics", "create", "--dry-run", "--json"))
+    assert (dry["dry_run"], len(dry["created"])) == (True, 9)
+    assert f"topic {topic_prefix}alerts is missing, expected with 2 partitions" in run("topics", "check", exits=2).stderr
+    assert f"{topic_prefix}model-versions" in run("topics", "create").stdout
+    assert run("topics", "create").stdout == "All topics are there already.\n"
+    assert data(run("topics", "check", "--json")) == {"ok": True, "flaws": []}
+    monkeypatch.setenv("DRIFTLINE__KAFKA__PARTITIONS", "5")
+    assert f"topic {topic_prefix}summaries: the number of partitions is 2, expected 5" in run("topics", "check", exits=2).stderr
+
+
+# ---- looking
+
+
+@pytest.mark.usefixtures("filled")
+def test_status_tells_what_it_can_without_a_broker_and_exits_1(run: Invoke) -> None:
+    result = run("status", exits=1)
+    assert "error: no broker answers" in result.stderr
+    assert "x is lower [bold]" in result.stdout
+    shown = data(run("status", "--json", exits=1))
+    assert shown["lag"] is None
+    assert [(m["model"], m["version"], m["open_episodes"], m["open_triggers"]) for m in shown["models"]] == [("m", "1", 1, 1)]
+    assert [e["episode_id"] for e in shown["open_episodes"]] == ["e2bbbb"]
+    assert [t["trigger_id"] for t in shown["open_triggers"]] == ["t2"]
+
+
+@pytest.mark.usefixtures("filled")
+def test_status_with_a_broker_tells_the_lag(run: Invoke, bootstrap: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRIFTLINE__KAFKA__BOOTSTRAP_SERVERS", bootstrap)
+    monkeypatch.setenv("DRIFTLINE__KAFKA__TOPIC_PREFIX", topic_prefix)
+    run("topics", "create")
+    shown = data(run("status", "--json"))
+    assert shown["caught_up"] is False  # a trigger is open
+    assert shown["lag"]["steps"]["join"] == {"behind": 0, "watermark": None}
+    assert {(p["step"], p["topic"]) for p in shown["lag"]["partitions"]} == {
+        ("summarise", "inference-events"),
+        ("join", "inference-events"),
+        ("join", "label-events"),
+        ("detect", "summaries"),
+    }
+    assert "Behind by 0 records, 2 to publish, 1 open triggers." in run("status").stdout
+
+
+@pytest.mark.usefixtures("filled")
+def test_alerts_are_listed_and_shown(run: Invoke) -> None:
+    assert {e["episode_id"] for e in data(run("alerts", "list", "--json"))} == {"e1aaaa", "e2bbbb"}
+    assert [e["episode_id"] for e in data(run("alerts", "list", "--open", "--json"))] == ["e2bbbb"]
+    assert data(run("alerts", "list", "--since", "2100-01-01", "--json")) == []
+    assert "--since: 'soon' is not accepted" in run("alerts", "list", "--since", "soon", exits=2).stderr
+    assert "no model is called 'n'; known are: m" in run("alerts", "list", "--model", "n", exits=2).stderr
+    shown = run("alerts", "show", "e1a").stdout
+    assert "temp is higher" in shown
+    assert "Report: r/e1.html" in shown
+    told = data(run("alerts", "show", "e1aaaa", "--json"))
+    assert [a["status"] for a in told["alerts"]] == ["opened", "resolved"]
+    assert (told["episode"]["status"], told["report"]["html"]) == ("resolved", "r/e1.html")
+    assert "2 episodes begin with 'e'" in run("alerts", "show", "e", exits=2).stderr
+    assert "no episodes begin with 'zz'" in run("alerts", "show", "zz", exits=2).stderr
+
+
+@pytest.mark.usefixtures("filled")
+def test_models_and_their_turns(run: Invoke) -> None:
+    (listed,) = data(run("models", "list", "--json"))
+    assert (listed["model"], listed["champion"]["version"], listed["champion"]["sequence"]) == ("m", "1", 2)
+    assert [t["status"] for t in data(run("models", "history", "m", "--json"))] == ["champion", "refused"]
+    assert "no better" in run("models", "history", "m").stdout
+    assert "no registered model is called 'mm'; did you mean m?" in run("models", "history", "mm", exits=2).stderr
+
+
+@pytest.mark.usefixtures("filled")
+def test_each_decision_has_its_reason_and_its_outcome(run: Invoke) -> None:
+    told = data(run("decisions", "m", "--json"))
+    assert [d["retrain"] for d in told] == [True] + 8 * [False]
+    assert (told[0]["outcome"], told[1]["outcome"]) == ("refused", None)
+    assert [d["rule"] for d in data(run("decisions", "m", "--changes", "--json"))] == ["drift", "cooldown", "none"]
+    assert [d["decision_id"] for d in data(run("decisions", "m", "--limit", "1", "--json"))] == ["d8"]
+    assert "it lasts" in run("decisions", "m").stdout
+
+
+@pytest.mark.usefixtures("filled")
+def test_tables_in_a_pipe_have_no_colours_and_cut_nothing(run: Invoke) -> None:
+    shown = run("alerts", "list").stdout
+    assert "\x1b" not in shown
+    assert "…" not in shown
+
+
+# ---- references
+
+
+def csv(folder: Path, rows: int = 3_000) -> Path:
+    random = np.random.default_rng(0)
+    lines = ["when,temp,kind,flag,late"]
+    for i in range(rows):
+        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(T0 / 1000 + i * 600))
+        late = random.integers(0, 2)
+        lines.append(f"{moment},{random.normal():.3f},{random.choice(['a', 'b', ''])},{'true' if i % 2 else 'False'},{late}")
+    path = folder / "rows.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_reference_is_built_from_a_file_and_listed(run: Invoke, here: Path) -> None:
+    path = str(csv(here))
+    arguments = ("reference", "build", path, "--model", "trees", "--task", "classification", "--time-column", "when", "--label-column", "late")
+    built = data(run(*arguments, "--json"))
+    assert built["new"]
+    assert (built["columns"], built["rows"], built["labelled_rows"]) == (["temp", "kind", "flag"], 3_000, 3_000)
+    assert built["effective_from"] == T0 + 2_999 * 600_000 + 1
+    assert "It was there already" in run(*arguments).stdout
+    (listed,) = data(run("reference", "list", "--model", "trees", "--json"))
+    assert listed["reference_id"] == built["reference_id"]
+    assert "trees" in run("reference", "list").stdout
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_reference_keeps_nothing_that_is_to_be_dropped(run: Invoke, here: Path, engine: Engine) -> None:
+    (here / "key").write_bytes(b"0123456789abcdef")
+    (here / "driftline.yaml").write_text("pii_key_file: key\nmodels: {m: {task: classification, pii: {temp: drop, kind: hash}}}")
+    built = data(run("reference", "build", str(csv(here)), "-m", "m", "--time-column", "when", "--label-column", "late", "--json"))
+    rows = references.sample_rows(engine, built["reference_id"])
+    assert len(rows) == 2_000
+    assert {name for row in rows for name in row.features} == {"kind", "flag"}
+    assert not {row.features["kind"] for row in rows} & {"a", "b"}
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("when,x\nyesterday,1\n", "line 2: 'yesterday' is no time"),
+        ("when,x\n1700000000,1\n", "line 2: '1700000000' is no time"),
+        ("when,x\n2024-01-01,1,2\n", "line 2: 3 cells, the header has 2"),
+        ("when,x\n", "has no rows"),
+        ("x,y\n1,2\n", "has no column when; it has x, y"),
+        ("when,when\n1,2\n", "a column name is there twice"),
+    ],
+)
+def test_a_file_that_is_no_reference_data_is_refused_with_its_line(run: Invoke, here: Path, text: str, says: str) -> None:
+    (here / "rows.csv").write_text(text)
+    assert says in run("reference", "build", "rows.csv", "-m", "m", "--time-column", "when", exits=2).stderr
+
+
+def test_an_accepted_drift_is_a_turn_with_a_new_reference(run: Invoke, here: Path, engine: Engine) -> None:
+    settings = world.settings_of(here, "sqlite:///.driftline/driftline.db", bootstrap=f"127.0.0.1:{free_port()}")
+    tree = {"kafka": {"bootstrap_servers": settings.kafka.bootstrap_servers}, "artifacts": settings.artifacts}
+    (here / "driftline.yaml").write_text(yaml.safe_dump({**tree, "models": {"m": {"pane": "1h", "window": "1d"}}}))
+    first = world.register(engine, settings)
+    assert "has 0 ripe outcomes" in run("reference", "accept", "m", exits=2).stderr
+    trigger = world.live(engine, settings, "moved")
+    detection.commit(engine, builders.change(None, 1, watermark=trigger.at))
+    result = run("reference", "accept", "m", "--json")
+    turn = data(result)
+    assert (turn["status"], turn["sequence"], turn["version"]) == ("drift_accepted", 2, first.version)
+    assert "it is not published yet" in result.stderr
+    reference = references.get(engine, turn["reference_id"])
+    assert reference is not None
+    assert (reference.origin, reference.effective_from > trigger.at) == ("accepted", True)
+    champion = versions.current(engine, "m")
+    assert champion is not None
+    assert (champion.sequence, champion.reference_id, champion.artifact) == (2, reference.reference_id, first.artifact)
+    assert "n has no registered champion" in run("reference", "accept", "n", exits=2).stderr
+
+
+# ---- explain
+
+
+def observe(engine: Engine, shift: float, days: int = 7, per_hour: int = 60) -> None:
+    """A reference of 20 days, and closed windows of some days after it in which x has moved."""
+    random = np.random.default_rng(0)
+    n = 20 * 24 * per_hour
+    times = T0 - 20 * 24 * HOUR_MS + np.arange(n) * (HOUR_MS // per_hour)
+    reference = build_reference(
+        model="m", version="1", task="regression", effective_from=T0, origin="built", times=times,
+        features={"x": random.normal(size=n), "kind": random.choice(["a", "b"], n).tolist()},
+    )  # fmt: skip
+    references.put(engine, reference)
+    layout = layout_of(reference, "features")
+    panes = []
+    for day in range(days):
+        m = 24 * per_hour
+        start = T0 + day * 24 * HOUR_MS
+        builder = PartBuilder(24 * HOUR_MS, 10, 10, {})
+        rows = Rows(
+            event_ids=[f"{day}-{i}" for i in range(m)], places=np.arange(m), times=start + np.arange(m) * (HOUR_MS // per_hour),
+            late=np.zeros(m, np.bool_),
+            versions=["1"] * m, features={"x": random.normal(size=m) + shift, "kind": random.choice(["a", "b"], m).tolist()},
+            predictions=[None] * m, scores=[None] * m,
+        )  # fmt: skip
+        builder.add(reference, rows)
+        pane = Pane(layout)
+        for part in builder.parts():
+            pane.add(part)
+        key: dict[str, Any] = {"model": "m", "reference_id": reference.reference_id, "kind": "features", "width": 24 * HOUR_MS, "start": start}
+        panes.append(PaneRow(**key, late=False, payload=pane.encode(), offsets=b"\x80", closed=True, revision=1))
+    detection.commit(engine, builders.change(None, 9, panes=panes))
+
+
+def test_explain_says_why_nothing_alarmed(run: Invoke, engine: Engine) -> None:
+    observe(engine, 0.0)
+    told = data(run("explain", "m", "x", "--json"))
+    assert (told["model"], told["column"], told["kind"], told["state"], told["n"]) == ("m", "x", "features", "ok", 7 * 24 * 60)
+    assert (told["budget"], told["alarm_budget"], told["rate"]) == (720.0, "1 per 30d", 60.0)
+    level = next(t for t in told["terms"] if t["term"] == "location")
+    assert level["low"] < level["effect"] < level["high"]
+    assert level["tolerance"] == level["tolerance_set"] == 0.2 > level["tolerance_reference"] > 0
+    visible = [level["visible"][name]["up"] for name in ("hour", "day", "week")]
+    assert visible[1] > visible[2] > 0.2
+    assert told["why"].startswith("It did not alarm: its ")
+    assert "surely within tolerance" in told["why"]
+    shown = run("explain", "m", "x").stdout
+    assert told["why"] in shown.replace("\n", " ")
+    assert "An alarm wants evidence of 720 h" in shown
+
+
+def test_explain_names_an_effect_that_the_evidence_has_not_caught_up_with(run: Invoke, engine: Engine) -> None:
+    observe(engine, 0.6)
+    told = data(run("explain", "m", "x", "--json"))
+    assert told["state"] == "drift"
+    assert "surely beyond tolerance, but an alarm takes about" in told["why"]
+    kind = data(run("explain", "m", "kind", "--json"))
+    share = next(t for t in kind["terms"] if t["term"] == "value:a")
+    assert abs(share["share_now"] - share["share_then"]) < 0.03
+    assert abs(share["share_then"] - 0.5) < 0.02
+    assert 0.5 < share["visible"]["day"]["up_share"] < 1
+
+
+def test_explain_without_windows_or_reference_says_so(run: Invoke, engine: Engine) -> None:
+    observe(engine, 0.0, days=0)
+    assert "no closed window has held a value of x yet" in run("explain", "m", "x").stdout
+    assert "no column of m is called 'y'; known are: x, kind" in run("explain", "m", "y", exits=2).stderr
+    assert "no model is called 'other'" in run("explain", "other", "x", exits=2).stderr
+    assert "--over: 'a while' is not accepted" in run("explain", "m", "x", "--over", "a while", exits=2).stderr

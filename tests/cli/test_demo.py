@@ -1,0 +1,28 @@
+"""The demo's first days, as a user would run it: real broker, real workers, real flights."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.timeout(300)
+def test_the_first_days_of_the_demo_lose_and_double_nothing(bootstrap: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "driftline", "demo", "--days", "6", "--json", "--bootstrap", bootstrap, "--state-dir", str(tmp_path / "demo")]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False, cwd=tmp_path)
+    assert run.stdout, run.stderr[-2000:]
+    result = json.loads(run.stdout)
+    assert (result["days"], result["lost"]) == (6, 0)
+    assert result["events"] > 5000
+    assert result["watched_events"] == result["events"]
+    assert result["joined_labels"] == result["labels"] > 4500
+    # Six days close no loop, and the demo says so.
+    assert run.returncode == 1
+    assert result["open"] == ["no episode was opened", "nothing called for a challenger"]
+    march = next(month for month in result["months"] if month["label"] == "Mar")
+    assert march["live"] == march["static"]
+    assert "Traceback" not in run.stderr

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.contracts.test_events import json_values, texts
+
+from driftline.contracts.errors import SettingsError
+from driftline.contracts.schemas import message_schema, settings_schema
+from driftline.contracts.settings import ModelSettings, PolicySettings, Settings, build_settings, config_hash
+from driftline.contracts.settings_checks import _RANGES, _WORDS, duration_fields
+from driftline.contracts.times import format_duration, parse_duration
+
+
+@pytest.mark.parametrize(
+    ("tree", "field", "value", "accepted"),
+    [
+        ({"kaffka": {}}, "kaffka", {}, "did you mean kafka"),
+        ({"kafka": {"partition": 8}}, "kafka.partition", 8, "did you mean partitions"),
+        ({"models": {"a": {"panee": "1h"}, "b": {}}}, "models.a.panee", "1h", "did you mean pane"),
+        ({"models": {"a": {"policy": {"colour": 1}}}}, "models.a.policy.colour", 1, "cooldown"),
+        ({"kafka": {"security": {"password": "hunter2"}}}, "kafka.security.password", "***", "password_file"),
+        ({"kafka": []}, "kafka", [], "a mapping"),
+        ({"models": "flights"}, "models", "flights", "a mapping"),
+        ({"models": {"a": ["pane"]}}, "models.a", ["pane"], "a mapping"),
+        ({"models": {3: {}}}, "models", 3, "in quotes"),
+        ({3: {}}, "driftline.yaml", 3, "in quotes"),
+        ({"kafka": {"partitions": "many"}}, "kafka.partitions", "many", "a whole number"),
+        ({"kafka": {"partitions": 0}}, "kafka.partitions", 0, "from 1 to"),
+        ({"kafka": {"bootstrap_servers": "a b"}}, "kafka.bootstrap_servers", "a b", "host:port"),
+        ({"kafka": {"topic_prefix": "a b"}}, "kafka.topic_prefix", "a b", "letters"),
+        ({"kafka": {"security": {"protocol": "TLS"}}}, "kafka.security.protocol", "TLS", "SASL_SSL"),
+        ({"kafka": {"security": {"protocol": "SASL_SSL"}}}, "kafka.security.username", None, "user name"),
+        ({"kafka": {"security": {"protocol": "SASL_PLAINTEXT", "username": "u"}}}, "kafka.security.protocol", "SASL_PLAINTEXT", "SASL_SSL"),
+        ({"kafka": {"security": {"key_file": "k"}}}, "kafka.security.cert_file", None, "key_file"),
+        ({"worker": {"flush_interval": "soon"}}, "worker.flush_interval", "soon", "a duration such as"),
+        ({"worker": {"flush_interval": "0s"}}, "worker.flush_interval", "0s", "longer than zero"),
+        ({"worker": {"flush_interval": 5}}, "worker.flush_interval", 5, "text"),
+        ({"retention": {"panes": "99999999999999999999d"}}, "retention.panes", "99999999999999999999d", "at most"),
+        ({"defaults": {"tolerance": float("nan")}}, "defaults.tolerance", None, "from"),
+        ({"models": {"b": {}, "a": {"pane": 5}}}, "models.a.pane", 5, "text"),
+        ({"models": {"a.b": {"pane": "7"}}}, "models.a.b.pane", "7", "a duration such as"),
+        ({"models": {"a": {"window": "7s"}}}, "models.a.window", "7s", "a multiple of the pane (5s)"),
+        ({"models": {"a": {"pane": "1h", "window": "60m"}}}, "models.a.window", "60m", "a multiple of the pane (1h), twice as long at least"),
+        ({"models": {"a": {"window": "0s"}}}, "models.a.window", "0s", "longer than zero"),
+        ({"models": {"a": {"alarm_budget": "often"}}}, "models.a.alarm_budget", "often", "1 per 30d"),
+        ({"models": {"a": {"alarm_budget": "0 per 30d"}}}, "models.a.alarm_budget", "0 per 30d", "1 per 30d"),
+        ({"models": {"a": {"alarm_budget": "1 per 0d"}}}, "models.a.alarm_budget", "1 per 0d", "1 per 30d"),
+        ({"models": {"a": {"alarm_budget": "1 per month"}}}, "models.a.alarm_budget", "month", "a duration such as"),
+        ({"models": {"a": {"features": {"x": "numeric", "y": "number"}}}}, "models.a.features.y", "number", "one of numeric, categorical, ignore"),
+        ({"models": {"a": {"task": "guess"}}}, "models.a.task", "guess", "classification, multiclass, regression"),
+        ({"models": {"a": {"importance": {"x": -1}}}}, "models.a.importance.x", -1.0, "at least 0"),
+        ({"models": {"a": {"deciders": ["adwin", 3]}}}, "models.a.deciders.1", 3, "text"),
+        ({"models": {"a": {"deciders": ["kswin"]}}}, "models.a.deciders", "kswin", "adwin"),
+        ({"models": {"a": {"label_wait": "never"}}}, "models.a.label_wait", "never", "or auto"),
+        ({"models": {"a": {"policy": {"train_window": "most"}}}}, "models.a.policy.train_window", "most", "or all"),
+        ({"models": {"a": {"policy": {"min_rows": 0}}}}, "models.a.policy.min_rows", 0, "from 1"),
+        ({"models": {"a": {"trainer": "mine"}}}, "models.a.trainer", "mine", "module:name"),
+        ({"models": {"": {}}}, "models", "", "a name"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_value_and_what_is_accepted(tree: dict[str, Any], field: str, value: object, accepted: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        build_settings(tree)
+    assert caught.value.field == field
+    assert caught.value.value == value or value is None
+    assert accepted in caught.value.accepted
+    assert field in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_nothing_written_means_the_defaults() -> None:
+    assert build_settings({}) == Settings() == build_settings({"kafka": None, "models": None, "worker": {"instance_id": None}})
+
+
+def test_a_model_starts_from_the_defaults_and_says_only_what_differs() -> None:
+    settings = build_settings(
+        {
+            "defaults": {"pane": "1m", "policy": {"cooldown": "1d"}, "features": {"x": "ignore"}},
+            "models": {"a": {"policy": {"min_rows": 7}}, "b": None},
+        }
+    )
+    assert settings.model("a").pane == settings.model("b").pane == settings.model("nobody").pane == "1m"
+    assert (settings.model("a").policy.cooldown, settings.model("a").policy.min_rows) == ("1d", 7)
+    assert settings.model("b") == settings.defaults
+
+
+def test_the_environment_lies_over_the_file() -> None:
+    environment = {"DRIFTLINE__KAFKA__PARTITIONS": "8", "DRIFTLINE__MODELS__FLIGHTS__PANE": "1h", "PATH": "/bin", "DRIFTLINE_KAFKA_PASSWORD": "x"}
+    settings = build_settings({"kafka": {"partitions": 2, "topic_prefix": "p-"}, "models": {"flights": {"window": "2h"}}}, environment)
+    assert (settings.kafka.partitions, settings.kafka.topic_prefix) == (8, "p-")
+    assert (settings.model("flights").pane, settings.model("flights").window) == ("1h", "2h")
+    with pytest.raises(SettingsError, match=r"kafka\.colour"):
+        build_settings({}, {"DRIFTLINE__KAFKA__COLOUR": "red"})
+
+
+def test_the_hash_of_a_model_follows_its_settings_and_nothing_else() -> None:
+    assert config_hash(ModelSettings()) == config_hash(build_settings({"kafka": {"partitions": 9}}).model("m"))
+    assert config_hash(ModelSettings()) != config_hash(ModelSettings(tolerance=0.3))
+    assert config_hash(ModelSettings(features={"a": "numeric", "b": "ignore"})) == config_hash(
+        ModelSettings(features={"b": "ignore", "a": "numeric"})
+    )
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(Settings.__struct_fields__) | texts,
+        json_values
+        | st.dictionaries(st.sampled_from(["partitions", "security", "flights", "pane", "policy"]) | texts, json_values, max_size=3)
+        | st.dictionaries(texts, st.dictionaries(st.sampled_from(ModelSettings.__struct_fields__), json_values, max_size=2), max_size=2),
+        max_size=3,
+    )
+)
+def test_any_tree_is_settings_or_a_settings_error(tree: dict[str, Any]) -> None:
+    with suppress(SettingsError):  # any other error fails
+        settings = build_settings(tree)
+        assert build_settings(msgspec.to_builtins(settings)) == settings
+
+
+def test_the_tables_of_checks_name_fields_that_exist_and_miss_no_number() -> None:
+    checked = {name.removeprefix("policy.") for name in _RANGES}
+    numbers = {
+        field.name
+        for section in (ModelSettings, PolicySettings)
+        for field in msgspec.structs.fields(section)
+        if isinstance(field.default, int | float) and not isinstance(field.default, bool)
+    }
+    assert checked == numbers
+    words = {f for section in (ModelSettings, PolicySettings) for f in duration_fields(section) if f in _WORDS}
+    assert words == set(_WORDS)
+    assert {"pane", "window", "allowed_lateness", "label_wait"} <= set(duration_fields(ModelSettings))
+
+
+def test_the_schema_names_every_setting() -> None:
+    schema = settings_schema()
+    assert schema["$schema"].endswith("2020-12/schema")
+    assert set(schema["$defs"]["ModelSettings"]["properties"]) == set(ModelSettings.__struct_fields__)
+    assert schema["$defs"]["ModelSettings"]["additionalProperties"] is False
+    assert message_schema(ModelSettings)["$ref"].endswith("ModelSettings")
+
+
+@given(st.integers(1, 36_500 * 86_400_000))
+def test_a_duration_survives_being_written(millis: int) -> None:
+    assert parse_duration(format_duration(millis)) == millis

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+from sqlalchemy import Engine, Table
+from tests.store.builders import (
+    T0,
+    alert,
+    applied,
+    block,
+    change,
+    closing,
+    decision,
+    finding,
+    outbox_row,
+    pane,
+    progress,
+    trigger,
+)
+
+from driftline.contracts.errors import StaleState
+from driftline.contracts.summaries import Progress
+from driftline.store import closings, decisions, detection, episodes, findings, outbox, panes, runs, tables
+from driftline.store.detect_rows import Applied, BlockKey, BlockRow, DetectImage, PaneKey, PaneRow, Position
+
+
+def test_a_partition_never_read_has_nothing(engine: Engine) -> None:
+    assert detection.load(engine, 0) == DetectImage()
+
+
+def test_what_is_committed_is_loaded(engine: Engine) -> None:
+    detection.commit(
+        engine,
+        change(
+            None,
+            5,
+            sources=[progress(1, idle=True), progress(0), progress(0, source="join/label-events", newest=T0 + 3)],
+            applied=[applied(9)],
+            blocks=[block(1024, final=True), block(0)],
+            panes=[pane(5_000), pane(0, late=True), pane(0, revision=2), pane(0, width=9), pane(10_000, closed=True)],
+            model_states={"n": b"\x00", "m": b"state"},
+        ),
+    )
+    assert detection.load(engine, 0) == DetectImage(
+        next_offset=5,
+        watermark=T0 + 5,
+        sources=[progress(0, source="join/label-events", newest=T0 + 3), progress(0), progress(1, idle=True)],
+        applied=[applied(9)],
+        blocks=[block(0), block(1024, final=True)],
+        panes=[pane(0, width=9), pane(0, revision=2), pane(0, late=True), pane(5_000)],
+        model_states={"m": b"state", "n": b"\x00"},
+    )
+    assert detection.sources(engine, 0)[1:] == [progress(0), progress(1, idle=True)]
+
+
+@pytest.mark.parametrize(
+    ("table", "row"),
+    [
+        (tables.detect_sources, Progress),
+        (tables.detect_applied, Applied),
+        (tables.blocks, BlockRow),
+        (tables.panes, PaneRow),
+    ],
+)
+def test_the_tables_have_a_column_for_each_field(table: Table, row: type[msgspec.Struct]) -> None:
+    assert {c.name for c in table.c} == {"q", *row.__struct_fields__}
+
+
+def test_later_rows_take_the_place_of_earlier_ones_and_others_stay(engine: Engine) -> None:
+    detection.commit(engine, change(None, 1, blocks=[block(0), block(8)], panes=[pane(0)], applied=[applied(1)]))
+    newer = block(0, next=99, payload=b"newer")
+    detection.commit(engine, change(1, 2, blocks=[newer], panes=[pane(0, payload=b"x")], applied=[applied(2)]))
+    image = detection.load(engine, 0)
+    assert image.blocks == [newer, block(8)]
+    assert image.panes == [pane(0, payload=b"x")]
+    assert image.applied == [applied(2)]
+
+
+def test_dropped_rows_are_gone_but_a_row_dropped_and_given_stays(engine: Engine) -> None:
+    both = [pane(0), pane(0, late=True)]
+    detection.commit(engine, change(None, 1, blocks=[block(0), block(8)], panes=both, model_states={"m": b"1", "n": b"2"}))
+    detection.commit(
+        engine,
+        change(
+            1,
+            2,
+            dropped_blocks=[BlockKey("m", 0, 0), BlockKey("m", 0, 8)],
+            blocks=[block(8)],
+            dropped_panes=[PaneKey("m", "r", "features", 5_000, 0, late=True)],
+            dropped_models=["n"],
+        ),
+    )
+    image = detection.load(engine, 0)
+    assert image.blocks == [block(8)]
+    assert image.panes == [pane(0)]
+    assert image.model_states == {"m": b"1"}
+
+
+def test_partitions_are_apart(engine: Engine) -> None:
+    detection.commit(engine, change(None, 1, blocks=[block(0)]))
+    detection.commit(engine, change(None, 7, q=1, blocks=[block(0, payload=b"other")]))
+    assert detection.load(engine, 0).blocks == [block(0)]
+    assert detection.load(engine, 1).blocks == [block(0, payload=b"other")]
+    assert detection.positions(engine) == [
+        Position(q=0, next_offset=1, watermark=T0 + 1),
+        Position(q=1, next_offset=7, watermark=T0 + 7),
+    ]
+
+
+def test_a_zombie_is_refused_and_writes_nothing(engine: Engine) -> None:
+    detection.commit(engine, change(None, 5, blocks=[block(0)]))
+    before = detection.load(engine, 0)
+    everything = change(
+        4,
+        6,
+        blocks=[block(0, payload=b"zombie")],
+        dropped_blocks=[BlockKey("m", 0, 0)],
+        findings=[finding()],
+        alerts=[alert()],
+        triggers=[trigger()],
+        outbox=[outbox_row()],
+    )
+    for expected in (4, 6, None):
+        with pytest.raises(StaleState):
+            detection.commit(engine, msgspec.structs.replace(everything, expected_next=expected))
+    assert detection.load(engine, 0) == before
+    assert findings.latest(engine, "m") is None
+    assert episodes.history(engine) == []
+    assert runs.open_triggers(engine) == []
+    assert outbox.pending(engine, "o") == []
+
+
+def test_what_is_said_is_kept_in_the_same_transaction(engine: Engine) -> None:
+    detection.commit(
+        engine,
+        change(
+            None,
+            5,
+            findings=[finding()],
+            alerts=[alert("e", 0), alert("e", 1, "updated")],
+            decisions=[decision()],
+            triggers=[trigger()],
+            closings=[closing()],
+            outbox=[outbox_row()],
+        ),
+    )
+    assert findings.latest(engine, "m") == finding()
+    [episode] = episodes.history(engine, "m", open_only=True)
+    assert (episode.status, episode.revision) == ("updated", 1)
+    assert decisions.history(engine, "m") == [decision()]
+    assert runs.open_triggers(engine, "m") == [trigger()]
+    assert closings.history(engine, "m") == [closing()]
+    assert [row.value for row in outbox.pending(engine, "o")] == [b"v"]
+
+
+def test_panes_of_a_model_are_found_whatever_their_partition(engine: Engine) -> None:
+    kept = [pane(0), pane(0, kind="outcomes"), pane(0, width=9_000, closed=True), pane(5, late=True), pane(9)]
+    detection.commit(engine, change(None, 1, q=2, panes=[*kept[::-1], pane(0, model="n")]))
+    assert panes.panes(engine, "m") == kept
+    assert panes.panes(engine, "m", kind="features", width=5_000, since=1, until=9) == [kept[3]]
+
+
+def test_panes_are_fetched_by_key_and_by_stretch_closed_or_not(engine: Engine) -> None:
+    kept = [pane(start, late=late, closed=start < 50) for start in range(0, 100, 10) for late in (False, True)]
+    kept += [pane(0, width=9_000), pane(0, reference_id="other"), pane(0, kind="outcomes"), pane(0, model="n")]
+    detection.commit(engine, change(None, 1, panes=kept))
+
+    def key(row: PaneRow) -> PaneKey:
+        return PaneKey(row.model, row.reference_id, row.kind, row.width, row.start, row.late)
+
+    absent = PaneKey("m", "r", "features", 5_000, 11, late=False)
+    wanted = [*kept[4:9], *kept[-4:]]
+    assert sorted(panes.fetch(engine, [absent, *(key(row) for row in wanted)]), key=key) == sorted(wanted, key=key)
+    assert panes.fetch(engine, []) == []
+    stretch = panes.stretch(engine, "m", reference_id="r", kind="features", width=5_000, since=20, until=60)
+    assert stretch == [row for row in kept[:20] if not row.late and 20 <= row.start < 60]
+    old = [key(row) for row in kept if row.model == "m" and row.start < 20]
+    assert panes.older_than(engine, ["m"], 20) == sorted(old)
+    assert len(panes.older_than(engine, {"m", "n"}, 20)) == len(old) + 1
+    assert panes.older_than(engine, [], 20) == []

@@ -1,0 +1,160 @@
+"""Writers at once: one wins a compare-and-swap, nobody waits in a circle, and no change is lost between two joins."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import Engine
+from tests import postgres as pg
+from tests.store.builders import T0, block, change, label, prediction, trigger, version
+
+from driftline.contracts.errors import StaleState
+from driftline.store import detection, join, outcomes, runs, versions
+from driftline.store.database import migrate, open_database
+from driftline.store.join import JoinChange
+from driftline.store.outbox import OutboxRow
+from driftline.store.outcome_rows import OutcomeChange, OutcomeRow
+
+
+def at_once(*tasks: Callable[[], object]) -> list[object]:
+    """Run all tasks in threads of their own, from one moment; return what each returned or raised."""
+    gate = threading.Barrier(len(tasks))
+    results: list[object] = [None] * len(tasks)
+
+    def run(i: int) -> None:
+        gate.wait()
+        try:
+            results[i] = tasks[i]()
+        except Exception as error:  # noqa: BLE001 - it is what the test looks at
+            results[i] = error
+
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(len(tasks))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def winners(results: Sequence[object]) -> list[int]:
+    assert all(result is None or isinstance(result, StaleState | list) for result in results), results
+    return [i for i, result in enumerate(results) if not isinstance(result, StaleState)]
+
+
+def test_of_rivals_for_one_summaries_partition_one_wins(engine: Engine) -> None:
+    at: int | None = None
+    for turn in range(5):
+
+        def commit(i: int, turn: int = turn, at: int | None = at) -> None:
+            detection.commit(engine, change(at, turn * 10 + i, blocks=[block(0, payload=bytes([i]))]))
+
+        [winner] = winners(at_once(*(lambda i=i: commit(i) for i in range(4))))
+        image = detection.load(engine, 0)
+        assert image.next_offset == turn * 10 + winner
+        assert image.blocks == [block(0, payload=bytes([winner]))]
+        at = image.next_offset
+
+
+def test_of_rivals_for_one_source_partition_one_wins(engine: Engine) -> None:
+    at: int | None = None
+    for turn in range(5):
+
+        def apply(i: int, turn: int = turn, at: int | None = at) -> None:
+            rows = [prediction(f"{turn}", prediction=float(i)), prediction(f"{turn}-{i}")]
+            labels = [label(f"{turn}"), label(f"{turn}-{i}")]
+            read = JoinChange(
+                source="s",
+                partition=0,
+                expected_next=at,
+                next_offset=turn * 10 + i,
+                predictions=rows,
+                labels=labels,
+            )
+            join.apply(engine, read, lambda _: [])
+
+        [winner] = winners(at_once(*(lambda i=i: apply(i) for i in range(4))))
+        at = join.cursor(engine, "s", 0)
+        assert at == turn * 10 + winner
+        assert outcomes.count_ripe(engine, "m", since=0, until=1 << 60, known_by=1 << 60) == 2 * (turn + 1)
+
+
+def test_of_rivals_for_one_turn_one_wins(engine: Engine) -> None:
+    firsts = at_once(*(lambda i=i: versions.register_first(engine, version(1, version=str(i))) for i in range(4)))
+    assert sorted(firsts, key=bool) == [False, False, False, True]
+    promote = [lambda i=i: versions.promote(engine, version(2, version=str(i)), 1) for i in range(4)]
+    [winner] = winners(at_once(*promote))
+    champion = versions.current(engine, "m")
+    assert champion is not None
+    assert champion.version == str(winner)
+    assert [v.sequence for v in versions.history(engine, "m")] == [1, 2]
+
+
+def test_of_rivals_for_one_trigger_one_claims_it_and_one_takes_it_over(engine: Engine) -> None:
+    for now, attempt in ((0, 1), (10, 2)):
+        claim = [lambda i=i, now=now: runs.claim(engine, trigger(), owner=str(i), lease_ms=10, now=now) for i in range(4)]
+        claimed = [run for run in at_once(*claim) if run is not None]
+        assert [run.attempt for run in claimed if isinstance(run, runs.Run)] == [attempt]
+        assert len(claimed) == 1
+
+
+def test_a_purge_neither_waits_for_a_join_nor_takes_its_rows(postgres: str) -> None:
+    with pg.fresh_database(postgres) as url:
+        engine = open_database(url)
+        migrate(engine)
+        rows = [prediction(str(i)) for i in range(10)]
+        held = [label(str(i)) for i in range(3)]
+        read = JoinChange(source="s", partition=0, expected_next=None, next_offset=1, predictions=rows)
+        join.apply(engine, read, lambda _: [])
+        read = JoinChange(source="s", partition=0, expected_next=1, next_offset=2, labels=held)
+        purged: list[int] = []
+
+        def purges_meanwhile(_changes: list[OutcomeChange]) -> list[OutboxRow]:
+            purged.append(outcomes.purge(engine, T0 + 1))
+            return []
+
+        assert len(join.apply(engine, read, purges_meanwhile)) == 3
+        assert purged == [7]
+        assert outcomes.purge(engine, T0 + 1) == 3
+        engine.dispose()
+
+
+def test_joins_that_meet_the_same_events_at_once_lose_no_change_and_never_wait_in_a_circle(engine: Engine) -> None:
+    """Predictions come from one partition, labels and corrections from two others, each in an order of its own."""
+    ids = [f"{i:03d}" for i in range(150)]
+    table: dict[str, OutcomeRow] = {}
+    changes: list[OutcomeChange] = []
+
+    def reader(seed: int) -> Callable[[], None]:
+        def run() -> None:
+            rng = random.Random(seed)
+            at = None
+            for turn in range(8):
+                some = rng.sample(ids, 100)
+                rows = [prediction(i, model=rng.choice("mn")) for i in some] if seed == 0 else []
+                when = T0 + 10 * turn + seed
+                labels = [label(i, float(seed), model=rng.choice("mn"), label_time=when) for i in some] if seed else []
+                read = JoinChange(
+                    source=f"s{seed}",
+                    partition=0,
+                    expected_next=at,
+                    next_offset=turn,
+                    predictions=rows,
+                    labels=labels,
+                )
+                changes.extend(join.apply(engine, read, lambda _: []))
+                at = turn
+
+        return run
+
+    assert at_once(reader(0), reader(1), reader(2)) == [None] * 3
+    # Labels only grow in time, so that each event's changes are in the order of their labels, whoever committed first.
+    changes.sort(key=lambda pair: pair[1].label_time if pair[1] else 0)
+    for old, new in changes:
+        assert new is not None
+        assert table.get(new.model + new.event_id) == old
+        table[new.model + new.event_id] = new
+    final = {o.model + o.event_id: o for model in "mn" for o in outcomes.ripe_rows(engine, model, since=0, until=1 << 60, known_by=1 << 60)}
+    assert final == table
+    assert len(final) > 200
