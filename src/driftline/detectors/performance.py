@@ -111,7 +111,8 @@ def _accuracy(layout: Layout, pane: Pane) -> _Estimate | None:
     share, z2 = right / n, _Z * _Z
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)
     reach = _Z * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    return _Estimate(share, max(middle - reach, 0.0), min(middle + reach, 1.0))
+    # Rounding may put an end of the interval a unit in the last place on the wrong side of a share of 0 or 1.
+    return _Estimate(share, min(max(middle - reach, 0.0), share), max(min(middle + reach, 1.0), share))
 
 
 def _auc(layout: Layout, pane: Pane) -> _Estimate | None:
