@@ -1,6 +1,6 @@
 """Distances between a window and the reference, from counts. They describe; the decider decides.
 
-PSI and Jensen-Shannon distance are taken over at most ``GROUPS`` groups of the reference's quantiles (a group for
+PSI, Jensen-Shannon distance and the others of ``contingency`` are taken over at most ``GROUPS`` groups of the reference's quantiles (a group for
 each category) and one for what is missing: over 64 bins a window of some hundred rows would look like drift by chance
 alone. Both are exact for these groups.
 
@@ -13,6 +13,7 @@ lower limit.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -26,6 +27,7 @@ from driftline.contracts.reference import (
     GridColumn,
     NumericColumn,
 )
+from driftline.detectors import binned, contingency
 from driftline.detectors.moments import Floats
 
 #: Groups of a numeric column for PSI and Jensen-Shannon: deciles, as in credit scoring.
@@ -39,76 +41,53 @@ def psi(column: Column, counts: npt.NDArray[np.int64]) -> float | None:
     >>> round(psi(c, np.array([500, 500, 0, 0, 0, 0])), 3), round(psi(c, np.array([300, 700, 0, 0, 0, 0])), 3)
     (0.0, 0.169)
     """
-    pair = _grouped(column, counts)
-    if pair is None:
-        return None
-    p, q = ((shares + 0.5) / (shares.sum() + 0.5 * len(shares)) for shares in pair)
-    return float(np.sum((q - p) * np.log(q / p)))
+    return grouped_distance(contingency.psi, column, counts)
 
 
 def jensen_shannon(column: Column, counts: npt.NDArray[np.int64]) -> float | None:
     """Return the Jensen-Shannon distance over the groups: the square root of the divergence to base 2, from 0 to 1;
     None without rows.
     """
-    pair = _grouped(column, counts)
-    if pair is None:
-        return None
-    p, q = (shares / shares.sum() for shares in pair)
-    middle = (p + q) / 2
-    return float(np.sqrt(max(0.0, (_kullback(p, middle) + _kullback(q, middle)) / 2)))
+    return grouped_distance(contingency.jensen_shannon, column, counts)
+
+
+def grouped_distance(distance: Callable[[Floats, Floats], Floats], column: Column, counts: npt.NDArray[np.int64]) -> float | None:
+    """Return any distance of ``contingency`` over the groups; None without rows on either side."""
+    return _known(distance(*grouped(column, counts)))
 
 
 def ks(column: Column, counts: npt.NDArray[np.int64]) -> float | None:
     """Return the Kolmogorov-Smirnov distance of the values; None without values on either side, or for categories."""
-    pair = _values(column, counts)
-    if pair is None:
-        return None
-    p, q = (np.cumsum(shares / shares.sum()) for shares in pair)
-    return float(np.max(np.abs(p - q)))
+    return _known(binned.ks(*values_of(column, counts))) if isinstance(column, NumericColumn) else None
 
 
 def wasserstein(column: Column, counts: npt.NDArray[np.int64]) -> float | None:
     """Return the Wasserstein-1 distance of the values in units of the column's ``scale``; None as for ``ks``."""
-    pair = _values(column, counts)
-    if pair is None or not isinstance(column, NumericColumn):
-        return None
-    p, q = (np.cumsum(shares / shares.sum())[:-1] for shares in pair)
-    gap = p - q
-    # Divided before the difference is taken: edges near the greatest floats would overflow. Where even that does,
-    # there is no distance to tell.
+    return _known(binned.wasserstein(*values_of(column, counts), widths_of(column))) if isinstance(column, NumericColumn) else None
+
+
+def values_of(column: NumericColumn, counts: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Return the reference's and the window's counts of values: below, the bins, above."""
+    p, q = (side[: len(column.edges) + 1] for side in _floats(column, counts))
+    return p, q
+
+
+def widths_of(column: NumericColumn) -> Floats:
+    """Return the width of each bin in units of the column's ``scale``."""
+    # Divided before the difference is taken: edges near the greatest floats would overflow. Where even that does, there is no distance to tell.
     with np.errstate(over="ignore", invalid="ignore"):
-        width = np.diff(np.asarray(column.edges) / column.scale)
-    if not np.all(np.isfinite(width)):
-        return None
-    left, right = gap[:-1], gap[1:]
-    # The difference of the distribution functions is linear within a bin; where it changes sign the two triangles add
-    # up.
-    size = np.abs(left) + np.abs(right)
-    crossing = (left**2 + right**2) / np.maximum(2 * size, 1e-300)
-    with np.errstate(over="ignore"):
-        distance = float(np.sum(width * np.where(left * right < 0, crossing, size / 2)))
-    return distance if np.isfinite(distance) else None
+        return np.diff(np.asarray(column.edges, np.float64) / column.scale)
 
 
-def _kullback(p: Floats, q: Floats) -> float:
-    there = p > 0
-    return float(np.sum(p[there] * np.log2(p[there] / q[there])))
+def _known(value: Floats) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
-def _values(column: Column, counts: npt.NDArray[np.int64]) -> tuple[Floats, Floats] | None:
-    if not isinstance(column, NumericColumn):
-        return None
-    both = _floats(column, counts)
-    p, q = (side[: len(column.edges) + 1] for side in both)
-    return (p, q) if p.sum() > 0 and q.sum() > 0 else None
-
-
-def _grouped(column: Column, counts: npt.NDArray[np.int64]) -> tuple[Floats, Floats] | None:
-    p, q = _floats(column, counts)
-    if p.sum() == 0 or q.sum() == 0:
-        return None
+def grouped(column: Column, counts: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Return the reference's and the window's counts of each group."""
     group = groups_of(column)
-    return np.bincount(group, p).astype(np.float64), np.bincount(group, q).astype(np.float64)
+    p, q = (np.bincount(group, side).astype(np.float64) for side in _floats(column, counts))
+    return p, q
 
 
 @lru_cache(maxsize=8192)

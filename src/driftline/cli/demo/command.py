@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import tempfile
 import time
@@ -42,6 +43,7 @@ def demo_command(
     state = (state_dir or _new_folder()).absolute()
     state.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: workers and broker end with the demo
     try:
         result = run_demo(state, bootstrap, days, console)
     finally:
