@@ -10,12 +10,16 @@ locked = awk '/^[^ ]/ { take = /^$(1)==/ } take' requirements.lock
 # A broker, or a Kafka, that is named is used instead of fetching one.
 KAFKA_NAMED := $(DRIFTLINE_KAFKA_HOME)$(DRIFTLINE_TEST_BOOTSTRAP)$(DRIFTLINE__KAFKA__BOOTSTRAP_SERVERS)
 
-.PHONY: help setup demo test chaos check format lock clean
+.PHONY: help setup demo test chaos poison deploy-test bench bench-publisher bench-detection check format lock clean
 
 help:
 	@echo "make demo    a year of real flights through real Kafka, in one terminal"
 	@echo "make test    unit and integration tests, and the examples in docstrings"
-	@echo "make chaos   the streams under a minute and a half of kill -9, SIGTERM and SIGSTOP at full speed"
+	@echo "make chaos   every fault of the table on SQLite and PostgreSQL, and how long partitions are silent after one (SEED=2: another history)"
+	@echo "make poison  the streams fed with 100,000 bad inputs and a million models"
+	@echo "make deploy-test   docker-compose.yml outside of containers, command by command, the demo's profile included"
+	@echo "make bench   how fast, against Faust, Quix Streams and Bytewax with River: a quarter of an hour (ARGS=--quick: minutes)"
+	@echo "make bench-detection   false episodes and delays on made streams, against ADWIN, Page-Hinkley, Evidently's and NannyML's rules"
 	@echo "make check   lint, format, types, import rules, tests"
 	@echo "make setup   only install: .venv and .kafka"
 	@echo "make format  lay the code out, mend what the linter can mend"
@@ -33,7 +37,25 @@ test: setup
 # Another history of faults: make chaos SEED=7
 SEED ?= 1
 chaos: setup
-	DRIFTLINE_CHAOS=long DRIFTLINE_CHAOS_SEED=$(SEED) $(BIN)/pytest tests/integration/test_kill.py $(ARGS)
+	@mkdir -p .driftline
+	$(BIN)/python -m tests.integration.chaos --seed $(SEED) --json .driftline/chaos.json $(ARGS)
+	$(BIN)/python -m tests.integration.recovery --json .driftline/recovery.json
+
+poison: setup
+	DRIFTLINE_POISON=long $(BIN)/pytest tests/poison $(ARGS)
+
+deploy-test: setup
+	DRIFTLINE_DEPLOY=long $(BIN)/pytest tests/deploy $(ARGS)
+
+# The peers are installed into .bench/venv by the benchmark itself; what can't be is left out, and the results say so.
+bench: setup
+	$(BIN)/python -m benchmarks.bench $(ARGS)
+
+bench-publisher: setup
+	$(BIN)/python -m benchmarks.publisher --output benchmarks/results/publisher.json $(ARGS)
+
+bench-detection: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.detection $(ARGS)
 
 check: setup
 	$(BIN)/ruff check
@@ -52,7 +74,7 @@ lock: .venv/.done
 
 clean:
 	-test ! -f .driftline/broker/state.json || $(BIN)/python -m driftline.cli.broker down
-	rm -rf .venv .kafka .driftline dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .bench .kafka .driftline dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.done: requirements.lock pyproject.toml

@@ -30,8 +30,11 @@ class _RunAs(TypedDict, total=False):
     extra_groups: list[int]
 
 
-def start(folder: Path) -> str:
-    """Start the server of ``folder`` unless it runs; its SQLAlchemy URL. Callers at once get the same server."""
+def start(folder: Path, *, durable: bool = False) -> str:
+    """Start the server of ``folder`` unless it runs; its SQLAlchemy URL. Callers at once get the same server.
+
+    ``durable`` waits for the disk as a server in service does: for measurements.
+    """
     initdb, pg_ctl = _program("initdb"), _program("pg_ctl")
     folder.mkdir(exist_ok=True)
     with (folder / "lock").open("a") as lock:
@@ -51,16 +54,23 @@ def start(folder: Path) -> str:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = int(probe.getsockname()[1])
-        # Its data lives as long as the tests do: nothing is worth waiting for the disk.
-        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -c full_page_writes=off"
-        _run(
-            [pg_ctl, "-D", str(data), "-w", "-t", "60", "-l", str(folder / "log"), "-o", options, "start"],
-            folder,
-            account,
-        )
+        _serve(folder, pg_ctl, port, durable=durable)
         url = f"postgresql+psycopg://{_USER}@127.0.0.1:{port}/postgres"
         url_file.write_text(url)
         return url
+
+
+def resume(folder: Path) -> None:
+    """Start the server of ``folder`` again, at the port where it was, after :func:`stop`."""
+    port = int((folder / "url").read_text().rpartition(":")[2].partition("/")[0])
+    _serve(folder, _program("pg_ctl"), port)
+
+
+def _serve(folder: Path, pg_ctl: str, port: int, *, durable: bool = False) -> None:
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
+    if not durable:  # its data lives as long as the tests do: nothing is worth waiting for the disk
+        options += " -c fsync=off -c full_page_writes=off"
+    _run([pg_ctl, "-D", str(folder / "data"), "-w", "-t", "60", "-l", str(folder / "log"), "-o", options, "start"], folder, _account())
 
 
 def stop(folder: Path) -> None:

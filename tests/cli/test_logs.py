@@ -5,8 +5,10 @@ import logging
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from driftline.cli.logs import JsonLines, configure
+from driftline.cli.logs import JsonLines, TextLines, configure
 
 
 @pytest.fixture
@@ -68,3 +70,19 @@ def test_statements_and_what_they_were_given_are_never_logged(capsys: pytest.Cap
     configure("debug")
     logging.getLogger("sqlalchemy.engine.Engine").info("('age', 41)")
     assert capsys.readouterr().err == ""
+
+
+@given(password=st.text("abcXYZ019!#$%+", min_size=4, max_size=20))
+def test_no_password_is_logged_in_either_form(password: str) -> None:
+    record = logging.LogRecord("driftline.worker", logging.WARNING, "f.py", 1, f"no answer from postgresql://u:{password}@db/d", (), None)
+    record.fields = {"database": f"postgresql://u:{password}@db/d", "kafka": f"sasl_plain_password='{password}'"}
+    for formatter in (JsonLines(step="join"), TextLines(step="join")):
+        assert f":{password}@" not in formatter.format(record)
+        assert f"'{password}'" not in formatter.format(record)
+
+
+def test_text_for_a_terminal_is_one_line_that_begins_with_time_level_and_step() -> None:
+    record = logging.LogRecord("driftline.worker", logging.WARNING, "f.py", 1, "join\nended", (), None)
+    record.created = 1_362_114_900.0
+    record.fields = {"model": "m", "partition": 3}
+    assert TextLines(step="worker").format(record) == '2013-03-01T05:15:00Z WARNING worker join ended model="m" partition=3'

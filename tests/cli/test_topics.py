@@ -7,7 +7,7 @@ import pytest
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from driftline.cli.topics import FoundTopic, absent_topics, check_topics, compare, ensure_topics, wanted_topics
+from driftline.cli.topics import FoundTopic, absent_topics, check_topics, compare, ensure_topics, too_small, wanted_topics
 from driftline.contracts.errors import TopicError
 from driftline.contracts.settings import KafkaSettings, Settings, build_settings
 from driftline.contracts.topics import TOPICS
@@ -47,6 +47,14 @@ def test_a_flaw_names_the_topic_what_is_found_and_what_is_expected(topic: str, f
     (flaw,) = compare(wanted_topics(kafka), there)
     assert says in flaw.sentence
     assert flaw.fatal == fatal
+
+
+def test_a_topic_that_would_refuse_a_dead_letter_stops_a_worker_before_the_letter_does() -> None:
+    name, chosen = "dead-letters", build_settings({"limits": {"letter_bytes": 1 << 20}})
+    assert too_small(chosen, {name: FoundTopic(4, {"max.message.bytes": str(2 << 20)})}) == []
+    (flaw,) = too_small(chosen, {name: FoundTopic(4, {"max.message.bytes": "1048588"})})
+    assert flaw.fatal
+    assert "limits.letter_bytes to 983052 or less" in flaw.sentence
 
 
 def test_missing_topics_are_made_as_the_table_says(settings: Settings) -> None:

@@ -14,11 +14,14 @@ from typing import Any
 
 import pytest
 import yaml
+from kafka import KafkaAdminClient
 
 from driftline.cli.config import load_settings
 from driftline.cli.lag import LagWatch
+from driftline.contracts.settings import Settings
 from driftline.producers.publisher import Publisher
 from driftline.store.database import open_database
+from driftline.streams.app import STEPS, group_id
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -69,6 +72,15 @@ def start(folder: Path) -> Iterator[Callable[..., Worker]]:
             worker.process.wait()
 
 
+def members(settings: Settings) -> list[str]:
+    admin = KafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap_servers)
+    groups = [group_id(settings.kafka, step) for step in STEPS]
+    try:
+        return [member["group_instance_id"] for group in admin.describe_groups(groups).values() for member in group["members"]]
+    finally:
+        admin.close()
+
+
 def test_without_topics_and_database_it_does_not_start(start: Callable[..., Worker]) -> None:
     worker = start()
     assert worker.process.wait(120) == 2
@@ -92,6 +104,8 @@ def test_a_killed_step_comes_back_goes_on_and_sigterm_drains_all(folder: Path, s
     with LagWatch(settings, engine) as watch:
         publish(50)
         assert watch.wait(60).caught_up
+        named = members(settings)
+        assert len(named) == len(set(named)) == len(STEPS)
         pid = worker.events("started", "detect")[-1]["pid"]
         os.kill(pid, signal.SIGKILL)
         publish(50)
@@ -99,9 +113,11 @@ def test_a_killed_step_comes_back_goes_on_and_sigterm_drains_all(folder: Path, s
         assert worker.events("ended", "detect")[0]["code"] == -signal.SIGKILL
         lag = watch.wait(120)
         assert lag.caught_up, lag
+        assert sorted(members(settings)) == sorted(named), "a step that is started again comes back under its name"
         assert sum(p.end for p in lag.partitions if p.step == "summarise") == 100
     worker.process.terminate()
     assert worker.process.wait(60) == 0
+    assert members(settings) == [], "a worker that was told to stop is not waited for"
     assert worker.events("stopped")
     assert worker.out.read_text() == ""
     assert "8675" not in worker.log.read_text()

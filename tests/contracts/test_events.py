@@ -18,6 +18,7 @@ LABEL = {"event_id": "a", "model": "m", "event_time": 1362114900000, "label": 1}
 STRUCTURED = [("content-type", b"application/cloudevents+json; charset=UTF-8")]
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=20)
 ids = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1, max_size=256)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,
@@ -34,8 +35,8 @@ events = st.builds(
     features=st.dictionaries(texts, json_values, max_size=5).map(lambda f: msgspec.Raw(msgspec.json.encode(f))),
     prediction=classes,
     score=st.none() | st.floats(allow_nan=False, allow_infinity=False),
-    probabilities=st.none() | st.dictionaries(texts, st.floats(0, 1), max_size=3),
-    slice=st.none() | st.dictionaries(texts, texts, max_size=3),
+    probabilities=st.none() | st.dictionaries(words, st.floats(0, 1), max_size=3),
+    slice=st.none() | st.dictionaries(words, words, max_size=3),
 )
 labels = st.builds(LabelEvent, event_id=ids, model=ids, event_time=st.integers(EARLIEST_MS, LATEST_MS - 1), label=classes)
 

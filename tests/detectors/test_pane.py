@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import msgspec
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from tests.detectors.strategies import PANE, START, Row, binary_outcomes, outcomes, references, rows, rows_of, sealed
 
 from driftline.contracts.reference import NumericColumn, Reference
-from driftline.contracts.summaries import BlockSummary, PanePart, decode_summary, encode_summary
+from driftline.contracts.summaries import BlockSummary, PanePart, SampleRow, decode_summary, encode_summary
 from driftline.detectors.layout import Layout, layout_of
 from driftline.detectors.outcomes import Outcome
 from driftline.detectors.pane import Pane
@@ -199,3 +201,25 @@ def test_parts_and_panes_of_another_layout_are_refused_and_change_nothing() -> N
     whole.add(part)
     with pytest.raises(ValueError, match="another layout"):
         Pane.decode(whole.encode(), _layout(TINY), SAMPLE)
+
+
+@given(st.lists(st.one_of(st.just(0), st.integers(-3, 300), st.integers(-(1 << 63), (1 << 63) - 1)), min_size=1, max_size=60))
+def test_counts_of_any_size_come_back_from_as_few_bytes_as_they_take(counts: list[int]) -> None:
+    layout = dataclasses.replace(Layout.of(()), slots=len(counts))
+    pane = Pane(layout)
+    pane.counts[:] = counts
+    assert Pane.decode(pane.encode(), layout).counts.tolist() == counts
+
+
+def test_a_pane_from_before_the_second_revision_is_read() -> None:
+    layout = layout_of(BINARY, "outcomes")
+    pane = Pane(layout)
+    pane.counts[[1, 5]] = [3, -2]
+    pane.sums[:] = range(len(pane.sums))
+    pane.n = 3
+    row = SampleRow(1, "a", 2, "1", {"x": 1.0, "y": None}, "p", 0.5)
+    slots, counts = np.array([1, 5], "<u4").tobytes(), np.array([3, -2], "<i8").tobytes()
+    old = msgspec.msgpack.encode([3, 0, slots, counts, pane.sums.astype("<i8").tobytes(), 0, 0, {"1": 3}, [row], {}])
+    again = Pane.decode(old, layout)
+    assert (again.counts.tolist(), again.sums.tolist(), again.sample) == (pane.counts.tolist(), pane.sums.tolist(), [row])
+    assert Pane.decode(again.encode(), layout).sample == [row]

@@ -1,7 +1,4 @@
-"""A step as a fork of a process that has everything imported: killed a dozen times a minute, a start must not cost seconds of a core.
-
-And flaws to be built in, for control runs: a suite that passes with these can't fail.
-"""
+"""A step as a fork of a process that has everything imported: killed a dozen times a minute, a start must not cost seconds of a core."""
 
 from __future__ import annotations
 
@@ -10,9 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
+from collections.abc import Sequence
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+
+from tests.integration.flaws import FLAWS
+from tests.integration.points import Order, arm
 
 _PRELOADED = ["driftline.streams.app", "driftline.cli.step", "driftline.cli.logs", "driftline.cli.config", "tests.integration.boot"]
 
@@ -20,14 +20,19 @@ _PRELOADED = ["driftline.streams.app", "driftline.cli.step", "driftline.cli.logs
 class Forked:
     """A process with what ``subprocess.Popen`` offers."""
 
-    def __init__(self, config: Path, step: str, log: Path, flaw: str | None) -> None:
+    def __init__(self, config: Path, step: str, log: Path, flaw: str | None, orders: Sequence[Order] = ()) -> None:
         # The server of forks inherits this; several processes share the machine's cores.
         os.environ.setdefault("OMP_NUM_THREADS", "1")
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(_PRELOADED)
-        self._process: ForkServerProcess = context.Process(target=_run, args=(str(config), step, str(log), flaw), daemon=True)
+        self._process: ForkServerProcess = context.Process(target=_run, args=(str(config), step, str(log), flaw, orders), daemon=True)
         self._process.start()
+
+    @property
+    def pid(self) -> int:
+        """Return its pid."""
+        return self._process.pid or 0
 
     def poll(self) -> int | None:
         """Return the exit code, None while it runs."""
@@ -55,7 +60,7 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
 
-def _run(config: str, step: str, log: str, flaw: str | None) -> None:
+def _run(config: str, step: str, log: str, flaw: str | None, orders: Sequence[Order]) -> None:
     with Path(log).open("ab") as out:
         os.dup2(out.fileno(), 1)
         os.dup2(out.fileno(), 2)
@@ -66,20 +71,6 @@ def _run(config: str, step: str, log: str, flaw: str | None) -> None:
     configure("info", step=step)
     if flaw is not None:
         FLAWS[flaw]()
+    for order in orders:
+        arm(order)
     sys.exit(run_step(load_settings(Path(config), {}), step))
-
-
-def commits_at_the_tip() -> None:
-    """Commit how far summarise has read, in place of the start of the open block."""
-    from driftline.streams import blocks
-
-    take = blocks.SourceBlocks.take
-
-    def tip(self: blocks.SourceBlocks) -> blocks.Snapshot:
-        snapshot = take(self)
-        return replace(snapshot, commit=snapshot.position, commit_watermark=snapshot.watermark)
-
-    blocks.SourceBlocks.take = tip  # type: ignore[method-assign]
-
-
-FLAWS = {flaw.__name__: flaw for flaw in (commits_at_the_tip,)}

@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from tests.integration.log import read_back
 from tests.integration.offline import Count, content_of
 from tests.integration.processes import Steps
+from tests.integration.scene import Scene
 from tests.integration.stream import PANE
 
 from driftline.cli.lag import LagWatch
@@ -96,6 +97,25 @@ def holds_anything(pane: Pane) -> bool:
     return bool(pane.n or pane.counts.any() or pane.sums.any() or pane.versions)
 
 
+def violations(scene: Scene, expected: Stored, found: Stored) -> list[str]:
+    """Return everything that is not as the undisturbed run of the same log has it; empty when nothing is lost, double or otherwise."""
+    return [
+        *differences(expected, found),
+        *published_is_stored(scene.settings, found, scene.references),
+        *dead_letters_are(scene.settings, scene.count(), exactly_once=False),
+    ]
+
+
+def against_the_log(scene: Scene, found: Stored) -> list[str]:
+    """Return how the panes and their closings differ from a count of the log at leisure."""
+    count = scene.count()
+    return [
+        *of_mappings("panes", counted(count), found.panes),
+        *of_mappings("closings", expected_closings(count, found), found.closings),
+        *published_is_stored(scene.settings, found, scene.references),
+    ]
+
+
 def differences(expected: Stored, found: Stored) -> list[str]:
     """Return how one history differs from another; empty when they came to the same."""
     told = []
@@ -158,9 +178,12 @@ def published_is_stored(settings: Settings, found: Stored, models: Mapping[str, 
 
 
 def dead_letters_are(settings: Settings, count: Count, *, exactly_once: bool) -> list[str]:
-    """Return how the dead letters differ from the records that are no events: original key and value, place and reason in the headers."""
+    """Return how the dead letters differ from the records that are no events: original key and value, place and reason in the headers; one that is
+    published again has the id of the first.
+    """
     found: Counter[tuple[str, int, int, bytes, bytes]] = Counter()
     told = []
+    names: dict[tuple[str, int, int], bytes] = {}
     prefix = settings.kafka.topic_prefix
     for record in read_back(settings, "dead-letters"):
         headers = dict(record.headers)
@@ -169,8 +192,12 @@ def dead_letters_are(settings: Settings, count: Count, *, exactly_once: bool) ->
             *(int(headers[f"__connect.errors.{k}"]) for k in ("partition", "offset")),
         )
         found[place[0], place[1], place[2], record.key or b"", record.value or b""] += 1
+        if names.setdefault(place, headers["ce_id"]) != headers["ce_id"]:
+            told.append(f"a dead letter with two ids: {place}")
         if not headers["__connect.errors.exception.message"]:
             told.append(f"a dead letter without reason: {place}")
+    if len(set(names.values())) < len(names):
+        told.append("dead letters share an id")
     expected = Counter((r.topic, r.partition, r.offset, r.key or b"", r.value or b"") for r in count.rejected)
     if set(found) != set(expected) or (exactly_once and found != expected):
         told.append(f"dead letters: missing {list(expected - found)[:3]!s:.500}, too many {list(found - expected)[:3]!s:.500}")

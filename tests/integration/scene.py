@@ -37,6 +37,13 @@ class Scene:
         return count(inference, labels, list(self.references.values()))
 
 
+def made_topics(bootstrap: str, partitions: int = 2) -> str:
+    """Make all topics under a prefix of their own, and return it."""
+    prefix = f"t{uuid.uuid4().hex[:12]}-"
+    ensure_topics(build_settings({"kafka": {"bootstrap_servers": bootstrap, "topic_prefix": prefix, "partitions": partitions}}))
+    return prefix
+
+
 @contextmanager
 def set_scene(bootstrap: str, database: str, folder: Path, references: Sequence[Reference], *, idle_timeout: str = "2s") -> Iterator[Scene]:
     """Make topics under a prefix of their own, and store the references.

@@ -53,13 +53,16 @@ LABEL_JUNK: Final = (None, b"no", b'{"event_id": "a"}', b'{"event_id": "a", "mod
 
 
 class Record(NamedTuple):
-    """One record as it is to stand in a topic. ``arrival`` (event time, ms) is where it belongs in the order of publishing."""
+    """One record as it is to stand in a topic. ``arrival`` (event time, ms) is where it belongs in the order of publishing, ``timestamp`` (epoch ms)
+    when it says it was made; None: when it is published.
+    """
 
     arrival: int
     topic: str
     partition: int
     key: bytes | None
     value: bytes | None
+    timestamp: int | None = None
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,14 @@ def settings_tree(bootstrap: str, prefix: str, database: str, folder: str, idle_
         "database": database,
         "artifacts": f"{folder}/artifacts",
         "reports": {"enabled": False},
-        "worker": {"flush_interval": "100ms", "commit_interval": "300ms", "idle_timeout": idle_timeout, "session_timeout": "3s", "block_size": 256},
+        "worker": {
+            "flush_interval": "100ms",
+            "commit_interval": "300ms",
+            "idle_timeout": idle_timeout,
+            "session_timeout": "3s",
+            "block_size": 256,
+            "max_poll_records": 400,
+        },
         "retention": {"panes": "3650d"},
         "defaults": model,
         "models": {

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, brier_score_loss, log_loss, mean_absolute_error, roc_auc_score, root_mean_squared_error
+from tests.integration.faults import CODECS, Input
+from tests.integration.inputs import publish
 from tests.integration.invariants import (
     Stored,
     counted,
@@ -20,7 +22,6 @@ from tests.integration.invariants import (
     stored,
     wait_until_done,
 )
-from tests.integration.log import publish
 from tests.integration.offline import Count
 from tests.integration.processes import Steps
 from tests.integration.scene import Scene, set_scene
@@ -38,7 +39,6 @@ from driftline.store import references as stored_references
 pytestmark = pytest.mark.timeout(300)
 
 PLAN = Plan(days=14, clicks_per_hour=20, prices_per_hour=12, new_per_hour=10, shift_day=8, unruly=True)
-CODECS = (None, "gzip", "snappy", "lz4", "zstd")
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ def run(bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ru
         stream = [*_ahead(), *records(PLAN)]
         third = len(stream) // 3
         with Steps(scene.tree, folder) as steps:
-            publish(scene.settings, stream[:third], compression=CODECS)
+            publish(scene.settings, stream[:third], Input(codecs=CODECS))
             wait_until_learned(scene, steps)
-            publish(scene.settings, stream[third:], compression=CODECS)
+            publish(scene.settings, stream[third:], Input(codecs=CODECS))
             wait_until_done(scene.settings, scene.engine, steps, 180)
         yield Run(scene, scene.count(), stored(scene.engine, scene.references), steps.deaths)
 

@@ -18,7 +18,9 @@ def prefix(bootstrap: str, topic_prefix: str) -> str:
     kafka = KafkaSettings(topic_prefix=topic_prefix, partitions=2)
     admin = KafkaAdminClient(bootstrap_servers=bootstrap)
     try:
-        admin.create_topics([NewTopic(topic_name(t, kafka), partitions_of(t, kafka), 1) for t in TOPICS])
+        # Some tests append records of long ago, which the broker's retention would take while they run.
+        for_ever = {"retention.ms": "-1"}
+        admin.create_topics([NewTopic(topic_name(t, kafka), partitions_of(t, kafka), 1, topic_configs=for_ever) for t in TOPICS])
     finally:
         admin.close()
     return topic_prefix

@@ -8,6 +8,7 @@ from kafka import KafkaProducer
 from tests.producers.conftest import Read
 from tests.producers.test_subscriber import alert
 
+from driftline.contracts.columnar_decoding import decode_columnar
 from driftline.contracts.events import decode_inference, decode_label
 from driftline.contracts.findings import encode_json
 
@@ -36,6 +37,13 @@ def test_the_publisher_publishes(bootstrap: str, prefix: str, read: Read) -> Non
     labelled = {decode_label(value).event_id for _, _, value, _, _ in read(prefix + "label-events")}
     assert predicted == labelled
     assert len(predicted) == 1000
+
+
+def test_a_scored_data_frame_is_published_as_columns(bootstrap: str, prefix: str, read: Read) -> None:
+    assert run("publish_batch.py", bootstrap, prefix).strip() == "delivered 10000, lost 0"
+    batches = [decode_columnar(value or b"") for _, _, value, _, _ in read(prefix + "inference-events")]
+    assert sum(len(batch) for batch in batches) == 10_000
+    assert {"distance", "carrier", "dep_delay"} == set(batches[0].features)
 
 
 def test_alerts_are_read_as_sentences(bootstrap: str, prefix: str) -> None:

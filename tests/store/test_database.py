@@ -85,6 +85,7 @@ def test_postgresql_ends_a_transaction_that_idles(postgres: str) -> None:
     engine = open_database(postgres)
     with reading(engine) as conn:
         assert conn.scalar(text("SHOW idle_in_transaction_session_timeout")) == "4s"
+        assert conn.scalar(text("SHOW lock_timeout")) == "1min"
         assert conn.scalar(text("SHOW transaction_isolation")) == "repeatable read"
     with writing(engine) as conn:
         assert conn.scalar(text("SHOW transaction_isolation")) == "read committed"

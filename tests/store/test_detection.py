@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from sqlalchemy import Engine, Table
@@ -174,7 +176,18 @@ def test_panes_are_fetched_by_key_and_by_stretch_closed_or_not(engine: Engine) -
     assert panes.fetch(engine, []) == []
     stretch = panes.stretch(engine, "m", reference_id="r", kind="features", width=5_000, since=20, until=60)
     assert stretch == [row for row in kept[:20] if not row.late and 20 <= row.start < 60]
-    old = [key(row) for row in kept if row.model == "m" and row.start < 20]
-    assert panes.older_than(engine, ["m"], 20) == sorted(old)
-    assert len(panes.older_than(engine, {"m", "n"}, 20)) == len(old) + 1
-    assert panes.older_than(engine, [], 20) == []
+
+
+def test_panes_that_stand_in_their_windows_can_be_let_go_of_by_kind_and_a_few_at_a_time(engine: Engine) -> None:
+    kept = [pane(start, late=late, kind=kind) for start in (0, 10, 20) for late in (False, True) for kind in ("features", "outcomes")]
+    kept += [pane(0, width=9_000), pane(9_000, width=9_000), pane(0, model="n")]
+    detection.commit(engine, change(None, 1, panes=kept))
+
+    def starts(**asked: Any) -> list[tuple[str, int, int]]:
+        fields: dict[str, Any] = {"folded": {}, "forgotten": 0, "limit": 100, **asked}
+        return sorted({(k.kind, k.width, k.start) for k in panes.foldable(engine, "m", 5_000, **fields)})
+
+    assert starts() == []
+    assert starts(folded={"features": 20, "outcomes": 10}) == [("features", 5_000, 0), ("features", 5_000, 10), ("outcomes", 5_000, 0)]
+    assert starts(forgotten=1) == [("features", 5_000, 0), ("features", 9_000, 0), ("outcomes", 5_000, 0)]
+    assert len(panes.foldable(engine, "m", 5_000, {"features": 20}, forgotten=0, limit=3)) == 3

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -12,10 +13,13 @@ from tests.store.builders import T0, label, outbox_row, prediction
 
 from driftline.contracts.errors import StaleState
 from driftline.contracts.ids import content_hash
+from driftline.contracts.summaries import Counted
 from driftline.store import join, outbox, outcomes
 from driftline.store.join import JoinChange, JoinPosition
 from driftline.store.outbox import OutboxRow
-from driftline.store.outcome_rows import LabelRow, OutcomeChange, OutcomeRow, PredictionRow, Value
+from driftline.store.outcome_rows import Judge, LabelRow, OutcomeChange, OutcomeRow, PredictionRow, Value
+from driftline.store.tables import outcomes as outcomes_table
+from driftline.store.transactions import writing
 
 Row = PredictionRow | LabelRow
 _run = itertools.count()
@@ -156,6 +160,43 @@ def test_true_and_one_are_two_labels(engine: Engine) -> None:
     assert len({repr(o.label) for o in stored(engine)}) == 1
 
 
+def judge_as(name: str | None) -> Judge:
+    return lambda _model, _version, event_time, _label_time: None if name is None else Counted(name, event_time, late=False)
+
+
+def completed(engine: Engine, reference_id: str | None, *rows: Row, source: str = "s") -> list[tuple[str | None, str | None]]:
+    """Apply rows while outcomes count under a reference, and return under which the changes say that they were and are counted."""
+    at = join.cursor(engine, source, 0)
+    read = JoinChange(
+        source=source, partition=0, expected_next=at, next_offset=(at or 0) + len(rows), labels=[r for r in rows if isinstance(r, LabelRow)]
+    )
+    read = msgspec.structs.replace(read, predictions=[r for r in rows if isinstance(r, PredictionRow)])
+
+    def named(row: OutcomeRow | None) -> str | None:
+        return row.counted.reference_id if row is not None and row.counted is not None else None
+
+    return [(named(old), named(new)) for old, new in join.apply(engine, read, silent, judge_as(reference_id))]
+
+
+def test_a_correction_takes_back_what_was_counted_though_the_reference_has_changed_since(engine: Engine) -> None:
+    assert completed(engine, "one", prediction("a"), label("a", 0.0)) == [(None, "one")]
+    assert completed(engine, "two", label("a", 1.0, label_time=T0 + 2_000)) == [("one", "two")]
+    assert completed(engine, "three", label("a", None, label_time=T0 + 3_000)) == [("two", None)]
+    assert completed(engine, "three", label("a", 0.0, label_time=T0 + 4_000)) == [(None, "three")]
+
+
+def test_what_was_counted_nowhere_is_taken_back_from_nowhere(engine: Engine) -> None:
+    assert completed(engine, None, prediction("a"), label("a", 0.0)) == [(None, None)]
+    assert completed(engine, "one", label("a", 1.0, label_time=T0 + 2_000)) == [(None, "one")]
+
+
+def test_an_outcome_from_before_the_second_revision_counts_as_it_would_have_then(engine: Engine) -> None:
+    completed(engine, "one", prediction("a"), label("a", 0.0))
+    with writing(engine) as conn:
+        conn.execute(outcomes_table.update().values(counted=None))
+    assert completed(engine, "then", label("a", 1.0, label_time=T0 + 2_000)) == [("then", "then")]
+
+
 @pytest.mark.parametrize("expected", [None, 1, 3])
 def test_a_zombie_is_refused_and_writes_nothing(engine: Engine, expected: int | None) -> None:
     join.apply(engine, JoinChange(source="s", partition=0, expected_next=None, next_offset=2), silent)
@@ -241,5 +282,30 @@ def test_outcomes_and_the_sum_of_their_changes_depend_on_the_rows_alone(engine: 
                     table[key] = new
         final = [o for model in "mn" for o in stored(engine, prefix + model)]
         assert repr(final) == repr(sorted(table.values(), key=lambda o: (o.model, o.event_time, o.event_id)))
-        got = {(o.model.removeprefix(prefix), o.event_id): msgspec.structs.astuple(o)[2:] for o in final}
+        got = {(o.model.removeprefix(prefix), o.event_id): msgspec.structs.astuple(o)[2:9] for o in final}
         assert repr(sorted(got.items())) == repr(sorted(expected.items()))
+
+
+_turns = st.lists(st.tuples(st.sampled_from([None, "one", "two"]), st.lists(st.one_of(_predictions, _labels), max_size=6)), max_size=5)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(turns=_turns)
+def test_whatever_outcomes_are_counted_as_from_one_time_to_the_next_the_sum_of_all_is_what_the_rows_say(
+    engine: Engine, turns: list[tuple[str | None, list[Row]]]
+) -> None:
+    prefix = f"{next(_run)}-"
+    total: Counter[tuple[str, str, str]] = Counter()
+    for name, batch in turns:
+        named = [msgspec.structs.replace(row, model=prefix + row.model) for row in batch]
+        at = join.cursor(engine, prefix, 0)
+        read = JoinChange(source=prefix, partition=0, expected_next=at, next_offset=(at or 0) + 1)
+        read = msgspec.structs.replace(
+            read, predictions=[r for r in named if isinstance(r, PredictionRow)], labels=[r for r in named if isinstance(r, LabelRow)]
+        )
+        for old, new in join.apply(engine, read, silent, judge_as(name)):
+            for row, sign in ((old, -1), (new, 1)):
+                if row is not None and row.counted is not None:
+                    total[row.counted.reference_id, row.event_id, row.model] += sign
+    held = Counter({(o.counted.reference_id, o.event_id, o.model): 1 for m in "mn" for o in stored(engine, prefix + m) if o.counted is not None})
+    assert {key: n for key, n in total.items() if n} == dict(held)

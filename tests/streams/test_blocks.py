@@ -59,7 +59,7 @@ def _read(blocks: SourceBlocks, batches: Sequence[Sequence[Record]]) -> list[Sna
     """Feed batches, taking a snapshot after each."""
     snapshots = []
     for batch in batches:
-        blocks.feed(decode(batch))
+        blocks.feed(blocks._reader.decode(batch))
         snapshots.append(blocks.take())
     return snapshots
 

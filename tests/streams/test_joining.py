@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from itertools import pairwise
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +18,8 @@ from driftline.detectors.layout import layout_of
 from driftline.detectors.pane import Pane
 from driftline.store.outbox import OutboxRow
 from driftline.store.outcome_rows import OutcomeChange, OutcomeRow
-from driftline.streams.joining import delta_rows, read_labels, read_predictions, sampled
+from driftline.streams.joining import CountedAs, delta_rows, read_labels
+from driftline.streams.predictions import PredictionReader, sampled, within
 from driftline.streams.references import ReferenceBook
 
 REFERENCE = reference(delay=60_000)
@@ -42,15 +44,16 @@ def _outcome(event_id: str = "a", at: int = T0, value: float = 1.0, **changed: o
 def _deltas(
     changes: Sequence[OutcomeChange], sequence: int = 7, book: ReferenceBook | None = None, settings: Settings | None = None
 ) -> list[OutboxRow]:
-    return delta_rows(
-        changes,
-        owner="join:label-events:2",
-        source="label-events",
-        partition=2,
-        sequence=sequence,
-        settings=settings or _settings(),
-        book=book or _book(),
-    )
+    book = book or _book()
+    judge = CountedAs(settings or _settings(), book)
+    judged = [(_judged(old, judge), _judged(new, judge)) for old, new in changes]
+    return delta_rows(judged, owner="join:label-events:2", source="label-events", partition=2, sequence=sequence, book=book)
+
+
+def _judged(row: OutcomeRow | None, judge: CountedAs) -> OutcomeRow | None:
+    if row is None or row.counted is not None:
+        return row
+    return msgspec.structs.replace(row, counted=judge(row.model, row.version, row.event_time, row.label_time))
 
 
 def _decoded(rows: Sequence[OutboxRow]) -> list[OutcomeDelta]:
@@ -63,7 +66,7 @@ def _decoded(rows: Sequence[OutboxRow]) -> list[OutcomeDelta]:
 
 
 def test_a_prediction_is_kept_with_its_score_and_the_features_that_may_be_kept() -> None:
-    poll = read_predictions([event(0, T0, features={"x": 1, "name": "Ada", "junk": [1]})], _settings(pii={"name": "drop"}))
+    poll = PredictionReader()([event(0, T0, features={"x": 1, "name": "Ada", "junk": [1]})], _settings(pii={"name": "drop"}))
     [row] = poll.predictions
     assert (row.model, row.version, row.event_id, row.event_time) == ("m", "1", "event-0", T0)
     assert (row.prediction, row.score, row.features) == (1.0, 0.5, {"x": 1, "junk": None})
@@ -72,27 +75,27 @@ def test_a_prediction_is_kept_with_its_score_and_the_features_that_may_be_kept()
 
 def test_a_prediction_out_of_all_time_is_no_outcome_for_it_would_open_a_pane_that_never_closes() -> None:
     far = Record(1, event(1, T0 + 2 * DAY_MS).value, timestamp=T0)
-    poll = read_predictions([event(0, T0), far], _settings())
+    poll = PredictionReader()([event(0, T0), far], _settings())
     assert [row.event_id for row in poll.predictions] == ["event-0"]
     assert (poll.watermark, poll.newest) == (T0, T0)
 
 
 def test_the_score_of_probabilities_is_that_of_the_predicted_class() -> None:
     record = event(0, T0, prediction="b", score=None, probabilities={"a": 0.25, "b": 0.75})
-    [row] = read_predictions([record], _settings()).predictions
+    [row] = PredictionReader()([record], _settings()).predictions
     assert row.score == 0.75
 
 
 def test_a_prediction_that_cannot_be_read_is_left_to_summarise_and_the_rest_is_kept() -> None:
-    poll = read_predictions([Record(0, b"junk"), Record(1, None), event(2, T0)], _settings())
+    poll = PredictionReader()([Record(0, b"junk"), Record(1, None), event(2, T0)], _settings())
     assert [row.event_id for row in poll.predictions] == ["event-2"]
     assert poll.rejected == []
 
 
 def test_features_beyond_the_bound_are_left_out_whatever_else_is_in_the_poll() -> None:
     wide = event(0, T0, features={f"f{i}": i for i in range(10)})
-    alone = read_predictions([wide], _settings(max_features=3)).predictions
-    among = read_predictions([event(1, T0), wide], _settings(max_features=3)).predictions
+    alone = PredictionReader()([wide], _settings(max_features=3)).predictions
+    among = PredictionReader()([event(1, T0), wide], _settings(max_features=3)).predictions
     assert alone[0].features == among[1].features == {"f0": 0, "f1": 1, "f2": 2}
 
 
@@ -102,7 +105,7 @@ def test_a_label_is_kept_and_one_that_cannot_be_read_is_rejected_once() -> None:
     assert [rejected.record.offset for rejected in poll.rejected] == [1]
 
 
-@pytest.mark.parametrize("read", [read_predictions, read_labels])
+@pytest.mark.parametrize("read", [PredictionReader(), read_labels], ids=["predictions", "labels"])
 def test_time_comes_as_far_as_the_events_do_but_not_with_a_clock_far_ahead(read: object) -> None:
     make = label if read is read_labels else lambda offset, _, at: event(offset, at)
     records = [make(0, "a", T0 + 5), make(1, "b", T0), Record(2, make(2, "c", T0 + 3_600_000).value, timestamp=T0)]
@@ -119,12 +122,13 @@ def test_a_smaller_sample_is_part_of_a_greater_one(event_id: str, one: float, ot
     assert sampled(event_id, 1.0)
     assert not sampled(event_id, 0.0)
     assert sampled(event_id, one) == (sample_hash(event_id) / 2**63 < one) or one >= 1.0
+    assert bool(within([event_id], one)) == sampled(event_id, one)
 
 
 def test_prediction_and_label_of_one_event_are_both_in_the_sample_or_neither() -> None:
     settings = _settings(outcome_sample=0.3)
     ids = [f"id-{i}" for i in range(2_000)]
-    predictions = read_predictions([event(i, T0, event_id=name) for i, name in enumerate(ids)], settings).predictions
+    predictions = PredictionReader()([event(i, T0, event_id=name) for i, name in enumerate(ids)], settings).predictions
     labels = read_labels([label(i, name, T0) for i, name in enumerate(ids)], settings).labels
     assert [row.event_id for row in predictions] == [row.event_id for row in labels]
     assert 500 < len(labels) < 700  # 600 expected, sd 20
@@ -171,6 +175,24 @@ def test_without_a_known_delay_a_label_may_take_a_day() -> None:
     changes = [(None, _outcome("a", label_time=T0 + DAY_MS)), (None, _outcome("b", label_time=T0 + DAY_MS + 1))]
     [delta] = _decoded(_deltas(changes, book=book))
     assert sorted((part.late, part.n) for part in delta.panes) == [(False, 1), (True, 1)]
+
+
+def test_how_large_a_part_of_the_predictions_was_kept_is_counted_with_them() -> None:
+    changes = [(None, _outcome("a")), (None, _outcome("b"))]
+    [delta] = _decoded(_deltas(changes, settings=_settings(outcome_sample=0.25)))
+    assert [part.quality for part in delta.panes] == [{"sampled:0.25": 2}]
+    [delta] = _decoded(_deltas(changes))
+    assert [part.quality for part in delta.panes] == [{}]
+
+
+def test_a_correction_takes_back_what_was_counted_whatever_the_settings_and_references_are_now() -> None:
+    before = CountedAs(_settings(outcome_sample=0.5, label_wait="500ms"), _book())
+    old = _judged(_outcome(), before)
+    assert old is not None
+    rows = _deltas([(None, old)])
+    book = _book(REFERENCE, LATER, reference(version="1", effective_from=T0 - PANE, delay=1))
+    rows += _deltas([(old, None)], book=book, settings=_settings(pane="1m"))
+    assert _panes(rows) == {}
 
 
 @pytest.mark.parametrize("book", [ReferenceBook(), _book(reference(outcomes=False))])

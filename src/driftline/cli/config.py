@@ -32,6 +32,13 @@ kafka:
 # database: sqlite:///.driftline/driftline.db     # or postgresql+psycopg://user@host/driftline
 # artifacts: .driftline/artifacts
 
+# http:
+#   port: 9464                     # /livez, /readyz and /metrics of summarise; the next ports are the other processes'
+
+# limits:                          # of what comes from outside
+#   models: 1000                   # that nobody configured or registered; further ones are dead letters
+#   versions: 500                  # of a model, told apart
+
 # defaults:                        # of every model, those that nobody wrote down here as well
 #   alarm_budget: 1 per 30d        # false alarms that you accept, per model
 #   tolerance: 0.2                 # the effect that matters, in standard deviations of a feature
@@ -43,7 +50,7 @@ models:
     # features:                    # what is not named here is found out
     #   amount: numeric
     #   account_id: ignore
-    # pii: {surname: drop}         # drop, hash or keep; "*" for all others
+    # pii: {surname: drop}         # drop, hash, bucket:10 or keep; "*" for all others
     # pane: 5s                     # 1h for a model with few events
     # window: 1h
     # policy:

@@ -9,10 +9,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from driftline.contracts.errors import SetupError
+from driftline.contracts.knock import check_welcome
+from driftline.contracts.security import open_security
 from driftline.contracts.settings import KafkaSettings
 
 if TYPE_CHECKING:
-    from kafka import KafkaAdminClient, KafkaConsumer
+    from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 
 Client = TypeVar("Client")
 
@@ -21,17 +23,28 @@ _BOOTSTRAP_MS = 10_000
 
 
 def open_admin(kafka: KafkaSettings) -> KafkaAdminClient:
-    """Return an admin client. Raises SetupError where no broker answers."""
+    """Return an admin client. Raises SetupError where no broker answers, or where it refuses the settings."""
     from kafka import KafkaAdminClient
 
     return _opened(kafka, lambda options: KafkaAdminClient(request_timeout_ms=_BOOTSTRAP_MS, **options))
 
 
 def open_consumer(kafka: KafkaSettings) -> KafkaConsumer:
-    """Return a consumer without a group, which commits nothing. Raises SetupError where no broker answers."""
+    """Return a consumer without a group, which commits nothing and reads what is committed. Raises SetupError where no broker answers."""
     from kafka import KafkaConsumer
 
-    return _opened(kafka, lambda options: KafkaConsumer(enable_auto_commit=False, **options))
+    return _opened(kafka, lambda options: KafkaConsumer(enable_auto_commit=False, isolation_level="read_committed", **options))
+
+
+def open_transactions(kafka: KafkaSettings, name: str, max_bytes: int) -> KafkaProducer:
+    """Return a producer whose predecessors of the same name are shut out, and their open transactions undone. Raises SetupError likewise."""
+    from kafka import KafkaProducer
+
+    producer = _opened(
+        kafka, lambda options: KafkaProducer(transactional_id=kafka.topic_prefix + name, acks="all", max_request_size=max_bytes, **options)
+    )
+    producer.init_transactions()
+    return producer
 
 
 def options_of(kafka: KafkaSettings) -> dict[str, Any]:
@@ -60,6 +73,7 @@ def _opened(kafka: KafkaSettings, client: Callable[[dict[str, Any]], Client]) ->
     from kafka.errors import KafkaError
 
     check_listening(kafka)
+    check_welcome(servers(kafka), open_security(kafka.security, os.environ))
     try:
         return client({"bootstrap_timeout_ms": _BOOTSTRAP_MS, **options_of(kafka)})
     except (KafkaError, OSError) as error:

@@ -13,10 +13,11 @@ import subprocess
 import time
 import uuid
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -48,13 +49,15 @@ def start_broker(
     state_dir: Path,
     *,
     port: int | None = None,
+    more: Mapping[str, str] = MappingProxyType({}),
     timeout_s: float = 90.0,
     progress: Callable[[str], None] = lambda _: None,
 ) -> BrokerState:
     """Start the broker of ``state_dir`` unless it runs already, wait until it serves, and say where it is.
 
     ``port`` is the client port: by default the one it had last time, so that clients find it again, else a free one.
-    Two callers at once get the same broker. ``progress`` receives sentences worth showing while this waits.
+    Two callers at once get the same broker. ``more`` are further settings of Kafka's, see ``server_properties``.
+    ``progress`` receives sentences worth showing while this waits.
 
     Raises :class:`SetupError` when Java or the jars are missing and can't be had, when ``port`` is taken, or when the
     broker does not answer a Metadata request within ``timeout_s`` seconds (it is then stopped again).
@@ -78,7 +81,7 @@ def start_broker(
             f"-Dlog4j2.configurationFile={state_dir / 'log4j2.properties'}", "-cp", f"{jars}/*",
         ]  # fmt: skip
         for attempt in range(1, _SPAWN_TRIES + 1):
-            state = _spawn(state_dir, command, port)
+            state = _spawn(state_dir, command, port, more)
             try:
                 _wait_until_it_serves(state, timeout_s)
             except SetupError:
@@ -132,7 +135,7 @@ def serves(bootstrap: str, *, timeout_s: float = 5.0) -> bool:
     return False
 
 
-def _spawn(state_dir: Path, command: list[str], port: int | None) -> BrokerState:
+def _spawn(state_dir: Path, command: list[str], port: int | None, more: Mapping[str, str]) -> BrokerState:
     last = _last_state(state_dir)
     if port is None:
         port = int(last.bootstrap.rpartition(":")[2]) if last else 0
@@ -143,7 +146,7 @@ def _spawn(state_dir: Path, command: list[str], port: int | None) -> BrokerState
     properties = _properties(state_dir)
     log = state_dir / "broker.log"
     data = state_dir / "data"
-    properties.write_text(server_properties(data, host=HOST, port=port, controller_port=free_port(apart_from=port)))
+    properties.write_text(server_properties(data, host=HOST, port=port, controller_port=free_port(apart_from=port), more=more))
     (state_dir / "log4j2.properties").write_text(log_properties())
     if log.is_file():
         log.replace(log.with_suffix(".log.1"))  # what the last run said before it ended

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+
+#: Where ``more`` adds to what is there.
+_LISTS = ("listeners", "advertised.listeners", "listener.security.protocol.map")
 
 
-def server_properties(data: Path, *, host: str, port: int, controller_port: int) -> str:
+def server_properties(data: Path, *, host: str, port: int, controller_port: int, more: Mapping[str, str] = MappingProxyType({})) -> str:
     r"""``server.properties`` of one KRaft node that is broker and controller, with its log under ``data``.
+
+    ``more`` are further settings of Kafka's; listeners among them come beside the open one of ``port``.
 
     >>> text = server_properties(Path("/tmp/x"), host="127.0.0.1", port=9092, controller_port=9093)
     >>> "auto.create.topics.enable=false\n" in text
     True
     """
-    settings = {
+    settings: dict[str, object] = {
         "process.roles": "broker,controller",
         "node.id": 1,
         "controller.quorum.voters": f"1@{host}:{controller_port}",
@@ -42,6 +49,7 @@ def server_properties(data: Path, *, host: str, port: int, controller_port: int)
         "num.network.threads": 2,
         "num.io.threads": 4,
     }
+    settings |= {key: f"{settings[key]},{value}" if key in _LISTS else value for key, value in more.items()}
     return "".join(f"{key}={value}\n" for key, value in settings.items())
 
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-from typer.core import TyperGroup
+try:
+    import typer
+    from typer.core import TyperGroup
+except ModuleNotFoundError as error:  # the client alone is installed
+    raise SystemExit(f"error: {error.name} is not installed; the commands come with it: pip install 'driftline[worker]' (or [all])") from None
 
 from driftline.cli.commands.alerts import alerts_app
 from driftline.cli.commands.config import config_app
 from driftline.cli.commands.db import db_app
+from driftline.cli.commands.dead_letters import dead_letters_app
 from driftline.cli.commands.decisions import decisions
 from driftline.cli.commands.explain import explain
+from driftline.cli.commands.health import health
 from driftline.cli.commands.init import init
 from driftline.cli.commands.models import models_app
 from driftline.cli.commands.reference import reference_app
@@ -85,12 +90,14 @@ app.add_typer(topics_app, name="topics")
 app.add_typer(db_app, name="db")
 app.command()(worker)
 app.command()(retrain)
+app.command()(health)
 app.command()(status)
 app.add_typer(alerts_app, name="alerts")
 app.add_typer(models_app, name="models")
 app.command()(decisions)
 app.command()(explain)
 app.add_typer(reference_app, name="reference")
+app.add_typer(dead_letters_app, name="dead-letters")
 
 
 if __name__ == "__main__":

@@ -9,17 +9,28 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from driftline.cli.supervisor import SUPERVISED
+from driftline.cli.waiting import wait_for_parts
 from driftline.contracts.errors import DriftlineError, SetupError
 from driftline.contracts.settings import Settings
+from driftline.contracts.times import SECOND_MS, parse_duration
+from driftline.health.catalogue import Process
+from driftline.health.process import port_of, serve
 
 if TYPE_CHECKING:
     import faust
 
+    from driftline.streams.transport import DriftApp
+
 log = logging.getLogger("driftline.worker")
 
+#: A report of the widest model takes a minute or two.
+_LONGEST_REPORT_S: Final = 900.0
 #: How long an orphan may take to leave.
 _ORPHAN_S: Final = 20.0
 
@@ -29,11 +40,13 @@ def run_step(settings: Settings, step: str) -> int:
 
     Raises SchemaOutdated where the database is not ready.
     """
-    supervised = is_supervised()
+    supervisor = os.environ.get(SUPERVISED)
+    supervised = supervisor is not None
     if supervised:
         leave_with_supervisor()
+        wait_for_parts(settings)
     try:
-        return _run_reports(settings) if step == "reports" else _run_faust(settings, step)
+        return _run_reports(settings) if step == "reports" else _run_faust(settings, step, supervisor)
     except DriftlineError as error:
         if not supervised:
             raise
@@ -70,23 +83,39 @@ def _run_reports(settings: Settings) -> int:
         raise SetupError(f"no reports can be made: {absent}")
     from driftline.reports.worker import run_reports
 
-    return run_reports(settings)
+    return run_reports(settings, beat=serve_pulse(settings, "reports", _LONGEST_REPORT_S))
 
 
-def _run_faust(settings: Settings, step: str) -> int:
+def serve_pulse(settings: Settings, process: Process, patience_s: float) -> Callable[[str | None], None]:
+    """Start the health endpoint of a plain loop, if the settings give it a port; return what the loop has to call each time round."""
+    from driftline.health.process import telemetry_of
+    from driftline.health.vitals import Pulse
+
+    pulse = Pulse(patience_s)
+    serve(settings, process, pulse, telemetry_of(settings))
+    return pulse.beat
+
+
+def _run_faust(settings: Settings, step: str, supervisor: str | None) -> int:
     loop = _new_loop()
     asyncio.set_event_loop(loop)
     from driftline.streams.app import STEPS, create_app
 
     known = next(s for s in STEPS if s == step)
-    app = create_app(settings, known, os.environ)
+    # Started again at once, it comes back under its name: the group neither waits for the session's end nor deals the partitions out anew.
+    named = settings if supervisor is None or settings.worker.instance_id is not None else _under_name(settings, supervisor)
+    app = create_app(named, known, os.environ)
+    app.leaves_for_good = named is not settings
 
     async def assigned(_app: Any, partitions: Any, **_: Any) -> None:
         held = sorted(f"{tp.topic}[{tp.partition}]" for tp in partitions)
         log.info("%s reads %d partitions", step, len(held), extra={"fields": {"event": "assigned", "partitions": held}})
 
     app.on_partitions_assigned.connect(assigned)  # type: ignore[arg-type]  # Faust's protocol has no names
-    worker = _step_worker()(app, quiet=True, redirect_stdouts=False, override_logging=False, loop=loop)
+    if port_of(settings, known) is not None:
+        _serve_step(settings, known, app, loop)
+    drain_s = parse_duration(settings.worker.drain_timeout) / SECOND_MS
+    worker = _step_worker(drain_s)(app, quiet=True, redirect_stdouts=False, override_logging=False, loop=loop)
     worker.spinner = None
     try:
         worker.execute_from_commandline()
@@ -94,17 +123,45 @@ def _run_faust(settings: Settings, step: str) -> int:
         return end.code if isinstance(end.code, int) else 1
 
 
-def _step_worker() -> type[faust.Worker]:
+def _serve_step(settings: Settings, step: Process, app: DriftApp, loop: asyncio.AbstractEventLoop) -> None:
+    from driftline.streams.vitals import StepVitals
+
+    patience_s = parse_duration(settings.worker.stall_timeout) / SECOND_MS
+    vitals = StepVitals(app, loop, patience_s=patience_s, ready_lag=settings.http.ready_lag, topic_prefix=settings.kafka.topic_prefix)
+    vitals.start()
+    app.telemetry.views.append(vitals.show)
+    serve(settings, step, vitals, app.telemetry)
+
+
+def _under_name(settings: Settings, instance_id: str) -> Settings:
+    return msgspec.structs.replace(settings, worker=msgspec.structs.replace(settings.worker, instance_id=instance_id))
+
+
+def _step_worker(drain_s: float) -> type[faust.Worker]:
     import faust
 
     class StepWorker(faust.Worker):
-        """Faust's worker without its two seconds of sleep at the end: by then the app has stopped, and what it committed is committed."""
+        """Faust's worker without its two seconds of sleep at the end (by then the app has stopped, and what it committed is committed), and with a
+        bound on how long the stop may take.
+        """
+
+        def _schedule_shutdown(self, signal: signal.Signals) -> None:
+            end = threading.Timer(drain_s, _undrained, (drain_s,))
+            end.daemon = True
+            end.start()
+            super()._schedule_shutdown(signal)
 
         def _shutdown_loop(self) -> None:
             if self.crash_reason:
                 raise self.crash_reason
 
     return StepWorker
+
+
+def _undrained(drain_s: float) -> None:
+    log.error("Not done in %g s: leaving; what is not committed is read again", drain_s, extra={"fields": {"event": "undrained"}})
+    logging.shutdown()
+    os._exit(1)
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

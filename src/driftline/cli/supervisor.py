@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
@@ -18,7 +19,7 @@ from typing import Final
 
 log = logging.getLogger("driftline.worker")
 
-#: Tells a child that its standard input is the pipe.
+#: Tells a child that its standard input is the pipe, and whose child it is: a name that no other supervisor has.
 SUPERVISED: Final = "DRIFTLINE_SUPERVISED"
 _TICK_S: Final = 0.05
 
@@ -30,11 +31,11 @@ class Backoff:
     A process that has run for ``healthy_s`` begins anew.
 
     >>> [Backoff().delay(failures) for failures in (1, 2, 3, 20)]
-    [0.5, 1.0, 2.0, 30.0]
+    [0.5, 1.0, 2.0, 10.0]
     """
 
     first_s: float = 0.5
-    longest_s: float = 30.0
+    longest_s: float = 10.0
     healthy_s: float = 60.0
 
     def delay(self, failures: int) -> float:
@@ -60,6 +61,7 @@ class Supervisor:
         self._drain_s = drain_s
         self._backoff = backoff
         self._signals: list[int] = []
+        self._name = uuid.uuid4().hex[:12]
 
     def run(self) -> int:
         """Return the exit code: 0 after a clean stop, 1 where a child had to be killed, 128 + signal when told twice."""
@@ -103,7 +105,7 @@ class Supervisor:
         child.process = subprocess.Popen(
             child.command,
             stdin=subprocess.PIPE,
-            env={**os.environ, SUPERVISED: "1"},
+            env={**os.environ, SUPERVISED: self._name},
             process_group=0,  # Ctrl-C in a terminal goes to this process alone, which passes it on as SIGTERM
         )
         child.started = now

@@ -10,7 +10,7 @@ import msgspec
 from driftline.cli.connection import open_admin
 from driftline.contracts.errors import SetupError, TopicError
 from driftline.contracts.settings import KafkaSettings, Settings
-from driftline.contracts.topics import TOPICS, Topic, partitions_of, topic_name
+from driftline.contracts.topics import DEAD_LETTERS, TOPICS, Topic, partitions_of, topic_name
 
 if TYPE_CHECKING:
     from kafka import KafkaAdminClient
@@ -92,8 +92,19 @@ def compare(wanted: Sequence[WantedTopic], found: Mapping[str, FoundTopic]) -> l
 def check_topics(settings: Settings) -> list[Flaw]:
     """Return the flaws that can be lived with. Raises TopicError with those that can't, SetupError without a broker."""
     with _Admin(settings.kafka) as admin:
-        flaws = compare(wanted_topics(settings.kafka), _found(admin, settings.kafka))
-    return _tolerable(flaws)
+        found = _found(admin, settings.kafka)
+    return _tolerable([*compare(wanted_topics(settings.kafka), found), *too_small(settings, found)])
+
+
+def too_small(settings: Settings, found: Mapping[str, FoundTopic]) -> list[Flaw]:
+    """Return the flaw of a dead-letters topic that would refuse a letter: the step that sends it would end, and end again. Pure."""
+    name = topic_name(DEAD_LETTERS, settings.kafka)
+    there = found[name].configs.get(_MOST) if name in found else None
+    wanted = settings.limits.letter_bytes + _AROUND_LETTER
+    if there is None or not there.isdecimal() or int(there) >= wanted:
+        return []
+    remedy = f"set limits.letter_bytes to {max(int(there) - _AROUND_LETTER, 0)} or less, or raise the topic's {_MOST}"
+    return [Flaw(name, _MOST, there, f"at least {wanted}", remedy, fatal=True)]
 
 
 def ensure_topics(settings: Settings) -> list[str]:
@@ -123,6 +134,10 @@ def missing(name: str) -> TopicError:
     """Return the error for a topic that is not there."""
     return TopicError(f"topic {name} is missing; run `driftline topics create`")
 
+
+_MOST = "max.message.bytes"
+#: What a letter is longer by than the record in it.
+_AROUND_LETTER = 64 << 10
 
 #: Other values of these give wrong results: times that are not the producer's, versions that are gone.
 _DECISIVE = ("message.timestamp.type", "cleanup.policy")

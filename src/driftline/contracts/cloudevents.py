@@ -45,9 +45,9 @@ def structured_data(raw: bytes) -> bytes:
         try:
             data = _object.decode(b64decode(_text.decode(envelope["data_base64"]), validate=True))
         except ValueError as error:  # msgspec's errors are ValueErrors too
-            raise DecodeError("data_base64 holds no JSON object", raw) from error
+            raise DecodeError("data_base64 holds no JSON object", raw, code="wrong_field") from error
     else:
-        raise DecodeError("a structured CloudEvent without data", raw)
+        raise DecodeError("a structured CloudEvent without data", raw, code="wrong_field")
     for attribute, field in _DEFAULTS.items():
         if attribute in envelope:
             data.setdefault(field, envelope[attribute])

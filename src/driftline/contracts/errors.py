@@ -30,11 +30,12 @@ class SettingsError(DriftlineError):
 
 
 class DecodeError(DriftlineError):
-    """Bytes from outside can't be used; ``raw`` keeps them as they came."""
+    """Bytes from outside can't be used; ``raw`` keeps them as they came. ``code`` names the kind of flaw for programs, see docs/dead-letters.md."""
 
-    def __init__(self, reason: str, raw: bytes | None = None) -> None:
+    def __init__(self, reason: str, raw: bytes | None = None, *, code: str = "unreadable") -> None:
         self.reason = reason
         self.raw = raw
+        self.code = code
         super().__init__(reason)
 
 

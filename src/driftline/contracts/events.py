@@ -19,6 +19,10 @@ from driftline.contracts.times import parse_time
 #: Larger records are dead letters: a scored row has no business being a megabyte.
 MAX_EVENT_BYTES = 1 << 20
 MAX_ID_CHARS = 256
+#: More headers than any client sends, or entries than a model has classes or slices: bounded, for each is looked at.
+MAX_HEADERS = 256
+MAX_CLASSES = 10_000
+MAX_SLICES = 64
 
 
 class InferenceEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -86,7 +90,11 @@ def decode_inference(raw: bytes | None, headers: Headers = ()) -> InferenceEvent
     _check_names(raw, wire.event_id, wire.model, wire.version)
     _check_class(raw, "prediction", wire.prediction)
     if bytes(memoryview(wire.features)[:1]) != b"{":
-        raise DecodeError("features is not an object", raw)
+        raise DecodeError("features is not an object", raw, code="wrong_field")
+    if wire.probabilities is not None:
+        _check_entries(raw, "probabilities", wire.probabilities, MAX_CLASSES)
+    if wire.slice is not None:
+        _check_entries(raw, "slice", wire.slice, MAX_SLICES)
     return InferenceEvent(
         event_id=wire.event_id,
         model=wire.model,
@@ -119,19 +127,21 @@ def encode_event(event: InferenceEvent | LabelEvent) -> bytes:
 
 def _decode(raw: bytes | None, headers: Headers, decoder: msgspec.json.Decoder[Any]) -> Any:
     if raw is None:
-        raise DecodeError("the record has no value", raw)
+        raise DecodeError("the record has no value", raw, code="no_value")
     if len(raw) > MAX_EVENT_BYTES:
-        raise DecodeError(f"the record has {len(raw)} bytes; at most {MAX_EVENT_BYTES} are accepted", raw)
+        raise DecodeError(f"the record has {len(raw)} bytes; at most {MAX_EVENT_BYTES} are accepted", raw, code="too_large")
+    if len(headers) > MAX_HEADERS:
+        raise DecodeError(f"the record has {len(headers)} headers; at most {MAX_HEADERS} are accepted", raw, code="too_many_headers")
     try:
         return _read(structured_data(raw) if headers and is_structured(headers) else raw, headers, decoder)
     except msgspec.ValidationError as error:
-        raise DecodeError(f"a field is wrong: {error}", raw) from error
+        raise DecodeError(f"a field is wrong: {error}", raw, code="wrong_field") from error
     except (msgspec.DecodeError, UnicodeDecodeError, OverflowError) as error:
-        raise DecodeError(f"not JSON: {error}", raw) from error
+        raise DecodeError(f"not JSON: {error}", raw, code="not_json") from error
     except RecursionError as error:  # msgspec raises this, not DecodeError, on deep nesting
-        raise DecodeError("nested too deeply", raw) from error
+        raise DecodeError("nested too deeply", raw, code="too_deep") from error
     except DecodeError as error:
-        raise DecodeError(error.reason, raw) from error
+        raise DecodeError(error.reason, raw, code=error.code) from error
 
 
 def _read(content: bytes, headers: Headers, decoder: msgspec.json.Decoder[Any]) -> Any:
@@ -154,7 +164,7 @@ def _read_loosely(content: bytes, headers: Headers) -> Any:
     """Decode an inference event with Python's NaN and Infinity in it: null outside ``features``, left as they are inside."""
     fields = loose_json(content)
     if not isinstance(fields, dict):
-        raise DecodeError("not an object")
+        raise DecodeError("not an object", code="wrong_field")
     features = fields.get("features")
     strict = msgspec.json.encode({**fields, "features": {}} if "features" in fields else fields)
     wire: _InferenceWire = _read(strict, headers, _inference)
@@ -165,16 +175,24 @@ def _read_loosely(content: bytes, headers: Headers) -> Any:
 def _check_names(raw: bytes | None, *names: str) -> None:
     for name in names:
         if not name or len(name) > MAX_ID_CHARS or "\x00" in name:
-            raise DecodeError(f"event_id, model and version have 1 to {MAX_ID_CHARS} characters, none of them NUL", raw)
+            raise DecodeError(f"event_id, model and version have 1 to {MAX_ID_CHARS} characters, none of them NUL", raw, code="bad_name")
 
 
 def _check_class(raw: bytes | None, field: str, value: object) -> None:
     if isinstance(value, str) and (len(value) > MAX_ID_CHARS or "\x00" in value):
-        raise DecodeError(f"a {field} that is text has at most {MAX_ID_CHARS} characters, none of them NUL", raw)
+        raise DecodeError(f"a {field} that is text has at most {MAX_ID_CHARS} characters, none of them NUL", raw, code="bad_name")
+
+
+def _check_entries(raw: bytes | None, field: str, entries: dict[str, Any], most: int) -> None:
+    if len(entries) > most:
+        raise DecodeError(f"{field} has {len(entries)} entries; at most {most} are accepted", raw, code="too_many_entries")
+    for name, value in entries.items():
+        _check_class(raw, f"name in {field}", name)
+        _check_class(raw, f"value in {field}", value)
 
 
 def _time(value: object, raw: bytes | None) -> int:
     try:
         return parse_time(value)
     except DecodeError as error:
-        raise DecodeError(error.reason, raw) from None
+        raise DecodeError(error.reason, raw, code="bad_time") from None

@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from driftline.contracts.bounds import Name, out_of_bounds
 from driftline.contracts.errors import DecodeError
 
 State = Literal["learning", "insufficient_data", "uncalibrated", "ok", "drift"]
@@ -46,13 +47,17 @@ class ColumnFinding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Performance(msgspec.Struct, frozen=True, kw_only=True):
-    """Realised performance on ripe predictions, by prediction time; ``reference`` holds the same metrics at reference time."""
+    """Realised performance on ripe predictions, by prediction time; ``reference`` holds the same metrics at reference time.
+
+    ``n`` outcomes were counted; where ``sampled`` is below 1, the join kept that share of the predictions (``outcome_sample``), by hash of their ids.
+    """
 
     n: int
     metrics: dict[str, float]
     low: dict[str, float] = {}
     high: dict[str, float] = {}
     reference: dict[str, float] = {}
+    sampled: float = 1.0
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,9 +131,9 @@ class RetrainTrigger(msgspec.Struct, frozen=True, kw_only=True):
     """An order to train a challenger. ``at`` is the event time of the decision; outcomes after it are not known to it."""
 
     schema_version: int = 1
-    trigger_id: str
-    model: str
-    version: str
+    trigger_id: Name
+    model: Name
+    version: Name
     reason: Literal["performance", "drift", "manual"]
     at: int
     episode_id: str | None = None
@@ -215,9 +220,16 @@ def encode_json(message: msgspec.Struct) -> bytes:
     return msgspec.json.encode(message)
 
 
-def decode_json(raw: bytes, kind: type[Published]) -> Published:
+def decode_json(raw: bytes | None, kind: type[Published]) -> Published:
     """Return the message of the kind that the topic holds, or raise DecodeError. Fields of later schema versions are let pass."""
+    if raw is None:
+        raise DecodeError("the record has no value", raw, code="no_value")
     try:
-        return msgspec.json.decode(raw, type=kind)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise DecodeError(f"not a {kind.__name__}: {error}", raw) from error
+        message = msgspec.json.decode(raw, type=kind)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, OverflowError) as error:
+        raise DecodeError(f"not a {kind.__name__}: {error}", raw, code="wrong_field") from error
+    # An order is obeyed, and what it says goes into a database; the rest is read only.
+    flaw = out_of_bounds(message) if kind.__name__ == RetrainTrigger.__name__ else None
+    if flaw is not None:
+        raise DecodeError(f"not a {kind.__name__}: {flaw}", raw, code="wrong_field")
+    return message

@@ -22,8 +22,8 @@ MISSING: Final = msgspec.UNSET
 #: Of an integer with more digits than this only the size matters: it is infinite to a float.
 _MOST_DIGITS = 320
 #: Beyond these an integer fits neither MessagePack nor a database: it becomes a float.
-_LEAST_INT, _GREATEST_INT = -(1 << 63), (1 << 63) - 1
-_Integer = Annotated[int, msgspec.Meta(ge=_LEAST_INT, le=_GREATEST_INT)]
+LEAST_INT, GREATEST_INT = -(1 << 63), (1 << 63) - 1
+_Integer = Annotated[int, msgspec.Meta(ge=LEAST_INT, le=GREATEST_INT)]
 _objects = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -45,17 +45,14 @@ class FeatureBatch:
 class FeatureDecoder:
     """Decodes the features of one model.
 
-    ``keep_unknown`` makes columns of up to so many names that were not given, the least names first: for a model that is still being learned.
-
     >>> decoder = FeatureDecoder(["amount"], ["country"])
     >>> decoder.decode([b'{"amount": 1400, "country": "FR"}', b'{"amount": "much", "shop": 7}', b'['])
     FeatureBatch(columns={'amount': [1400.0, 'much'], 'country': ['FR', UNSET]}, missing={1: 1}, extra={1: 1}, bad=[2])
     """
 
-    def __init__(self, names_numeric: Sequence[str], names_categorical: Sequence[str], *, keep_unknown: int = 0) -> None:
+    def __init__(self, names_numeric: Sequence[str], names_categorical: Sequence[str]) -> None:
         self._names = (*names_numeric, *names_categorical)
         self._numeric = len(names_numeric)
-        self._keep_unknown = keep_unknown
         if len(set(self._names)) != len(self._names):
             raise ValueError("a feature is named twice")
         # Feature names need not be identifiers: the struct's own names are f0, f1, ... Every field is required, so that a decoded event has them all.
@@ -68,8 +65,6 @@ class FeatureDecoder:
 
     def decode(self, raws: Sequence[msgspec.Raw | bytes]) -> FeatureBatch:
         """Return the columns of all events that can be read."""
-        if self._keep_unknown:
-            return self._decode_unknown(raws)
         rows: list[Sequence[object]] = []
         bad: list[int] = []
         missing: dict[int, int] = {}
@@ -101,27 +96,6 @@ class FeatureDecoder:
         columns = [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in self._names]
         return FeatureBatch(dict(zip(self._names, columns, strict=True)), missing, extra, bad)
 
-    def _decode_unknown(self, raws: Sequence[msgspec.Raw | bytes]) -> FeatureBatch:
-        rows: list[dict[str, object]] = []
-        bad: list[int] = []
-        for i, raw in enumerate(raws):
-            try:
-                rows.append(decode_features(raw))
-            except DecodeError:
-                bad.append(i)
-        known = set(self._names)
-        unknown = sorted({name for row in rows for name in row} - known)[: self._keep_unknown]
-        columns: dict[str, list[object]] = {name: [row.get(name, MISSING) for row in rows] for name in (*self._names, *unknown)}
-        for name in self._names[: self._numeric]:
-            columns[name] = [_float(value) if type(value) is int else value for value in columns[name]]
-        missing: dict[int, int] = {}
-        extra: dict[int, int] = {}
-        for i, row in enumerate(rows):
-            absent = sum(name not in row for name in columns)
-            _note(missing, i, absent)
-            _note(extra, i, len(row) - (len(columns) - absent))
-        return FeatureBatch(columns, missing, extra, bad)
-
 
 def _note(counts: dict[int, int], row: int, n: int) -> None:
     if n:
@@ -139,13 +113,13 @@ def decode_features(raw: msgspec.Raw | bytes) -> dict[str, object]:
     try:
         fields = _objects.decode(text)
     except RecursionError as error:
-        raise DecodeError("features are nested too deeply", text) from error
+        raise DecodeError("features are nested too deeply", text, code="too_deep") from error
     except (msgspec.MsgspecError, UnicodeDecodeError):
         fields = loose_json(text)
         if not isinstance(fields, dict):
-            raise DecodeError("features is not an object", text) from None
+            raise DecodeError("features is not an object", text, code="wrong_field") from None
     for name, value in fields.items():
-        if type(value) is int and not _LEAST_INT <= value <= _GREATEST_INT:
+        if type(value) is int and not LEAST_INT <= value <= GREATEST_INT:
             fields[name] = _float(value)
     return fields
 
@@ -156,9 +130,9 @@ def loose_json(raw: bytes) -> Any:
         content = json.loads(raw.decode(), parse_int=_integer)
         json.dumps(content, ensure_ascii=False).encode()  # half a surrogate pair is no text: it could not be written anywhere later
     except RecursionError as error:
-        raise DecodeError("nested too deeply", raw) from error
+        raise DecodeError("nested too deeply", raw, code="too_deep") from error
     except ValueError as error:
-        raise DecodeError(f"not JSON: {type(error).__name__}", raw) from error
+        raise DecodeError(f"not JSON: {type(error).__name__}", raw, code="not_json") from error
     return content
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,23 @@ from driftline.contracts.errors import SettingsError
 from driftline.contracts.settings import SecuritySettings
 
 PASSWORD_VARIABLE = "DRIFTLINE_KAFKA_PASSWORD"  # noqa: S105 - the name of a variable
+
+
+class Secret(str):
+    """A password that shows in no repr: clients write their settings into their debug logs.
+
+    >>> {"sasl_plain_password": Secret("hunter2")}
+    {'sasl_plain_password': '***'}
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+#: Where kafka-python tells, for debugging, each byte that it sends: a password by PLAIN among them.
+_WIRE_LOGS = ("kafka.protocol.parser", "kafka.net.connection")
 
 
 @dataclass(frozen=True)
@@ -42,10 +60,17 @@ def open_security(settings: SecuritySettings, environment: Mapping[str, str]) ->
         )
     if not settings.username:
         raise SettingsError("kafka.security.username", settings.username, f"a user name, for the protocol is {settings.protocol}")
-    return ClientSecurity(settings.protocol, settings.mechanism, settings.username, _password(settings, environment), tls)
+    password = _password(settings, environment)
+    for name in _WIRE_LOGS:
+        logging.getLogger(name).addFilter(_not_debug)
+    return ClientSecurity(settings.protocol, settings.mechanism, settings.username, password, tls)
 
 
-def _password(settings: SecuritySettings, environment: Mapping[str, str]) -> str:
+def _not_debug(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.DEBUG
+
+
+def _password(settings: SecuritySettings, environment: Mapping[str, str]) -> Secret:
     if settings.password_file:
         password = _opened("password_file", settings.password_file).decode().rstrip("\r\n")
     else:
@@ -54,7 +79,7 @@ def _password(settings: SecuritySettings, environment: Mapping[str, str]) -> str
         raise SettingsError(
             "kafka.security.password_file", settings.password_file, f"a file with the password in it, or the variable {PASSWORD_VARIABLE}"
         )
-    return password
+    return Secret(password)
 
 
 def _tls(settings: SecuritySettings) -> ssl.SSLContext:

@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 import msgspec
 
+from driftline.contracts.errors import SettingsError
 from driftline.contracts.ids import content_hash
 from driftline.contracts.reference import Task
 from driftline.contracts.settings_checks import check, parse_budget, settings_error
 from driftline.contracts.times import format_duration, is_duration, parse_duration
 
 FeatureKind = Literal["numeric", "categorical", "ignore"]
-Keep = Literal["keep", "hash", "drop"]
 
 #: ``DRIFTLINE__KAFKA__PARTITIONS=8`` sets ``kafka.partitions``. Names of models are met in small letters this way.
 ENVIRONMENT_PREFIX = "DRIFTLINE__"
@@ -60,6 +60,36 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     instance_id: str | None = None
     #: How long a step may stand still although it has something to read, before it ends itself for its supervisor to restart.
     stall_timeout: str = "120s"
+    #: How far detect's state in memory may run ahead of SQL. What has to be said is never held back for it.
+    checkpoint_interval: str = "5s"
+    #: How long a step that is told to stop may take to finish, publish and commit what it has in hand. Whoever ends it (systemd, Kubernetes, Docker)
+    #: has to wait longer than this.
+    drain_timeout: str = "15s"
+
+
+class HttpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """/livez, /readyz and /metrics of each process. ``port`` is summarise's, the next ones are join's, detect's, the reports' and the retrain
+    worker's; 0: none of them has any.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    #: A step is ready while it is behind by no more than so many records.
+    ready_lag: int = 10_000
+    #: So many models have metrics of their own, and of each so many columns; all others share the label ``__other__``.
+    model_labels: int = 50
+    column_labels: int = 50
+
+
+class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What may come in from outside before it is refused: memory and disk follow what is configured here, never what is sent."""
+
+    #: Models that nobody configured or registered, watched all the same; the events of further ones are dead letters.
+    models: int = 1_000
+    #: Versions of one model that are told apart; further ones are counted together as ``__other__``.
+    versions: int = 500
+    #: A dead letter holds a record whole up to so many bytes, beyond them the beginning of it.
+    letter_bytes: int = 16 << 20
 
 
 class PolicySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -91,8 +121,8 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     task: Task | None = None
     features: dict[str, FeatureKind] = {}
-    #: What of a feature is kept in samples and outcomes: ``keep``, ``hash`` (keyed), ``drop``. The key ``*`` is the default.
-    pii: dict[str, Keep] = {}
+    #: What of a feature is kept in samples and outcomes: ``keep``, ``hash`` (keyed), ``bucket:10``, ``drop``. The key ``*`` is the default.
+    pii: dict[str, str] = {}
     pane: str = "5s"
     #: A multiple of the pane; 24 panes where the pane is longer than half an hour and no window is named.
     window: str = "1h"
@@ -142,10 +172,18 @@ class ReportSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How long state is kept, in event time behind the watermark."""
+    """How long state is kept, in event time behind the watermark. Panes of less than a window are let go of earlier: they stand in their windows."""
 
+    #: Windows, and panes that no window holds yet.
     panes: str = "90d"
+    #: Predictions and labels; what is older can't be trained on any more, and a correction of it is not counted.
     outcomes: str = "180d"
+    #: The findings of windows, and what the retraining policy said at each.
+    findings: str = "365d"
+    #: The logged closings of panes, which a replay follows.
+    closings: str = "90d"
+    #: Episodes that have ended, with their alerts.
+    alerts: str = "730d"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -155,6 +193,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     database: str = "sqlite:///.driftline/driftline.db"
     artifacts: str = ".driftline/artifacts"
     worker: WorkerSettings = WorkerSettings()
+    http: HttpSettings = HttpSettings()
+    limits: LimitSettings = LimitSettings()
     reports: ReportSettings = ReportSettings()
     #: The file with the key under which features with the rule ``hash`` are hashed.
     pii_key_file: str | None = None
@@ -190,6 +230,8 @@ def build_settings(tree: Mapping[str, Any], environment: Mapping[str, str] | Non
         settings = msgspec.convert(merged, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise settings_error(error, merged) from None
+    except UnicodeEncodeError as error:
+        raise SettingsError("driftline.yaml", error.object, "text without half surrogate pairs") from None
     settings = _with_windows(settings, merged)
     check(settings)
     return settings

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import msgspec
 
 from driftline.contracts.errors import SettingsError
+from driftline.contracts.pii import check_rules
 from driftline.contracts.times import HOUR_MS, is_duration, parse_duration
 
 if TYPE_CHECKING:
@@ -70,6 +71,13 @@ def check(settings: Settings) -> None:
     _check_security(settings.kafka.security)
     _within("worker.block_size", settings.worker.block_size, 1, 1 << 24)
     _within("worker.max_poll_records", settings.worker.max_poll_records, 1, 1 << 24)
+    _within("http.port", settings.http.port, 0, 65_531)  # four more follow it
+    _within("http.ready_lag", settings.http.ready_lag, 0, 1 << 53)
+    _within("http.model_labels", settings.http.model_labels, 1, 10_000)
+    _within("http.column_labels", settings.http.column_labels, 1, 10_000)
+    _within("limits.models", settings.limits.models, 0, 1_000_000)
+    _within("limits.versions", settings.limits.versions, 1, 1_000_000)
+    _within("limits.letter_bytes", settings.limits.letter_bytes, 1 << 16, 30 << 20)
     _within("retrain.max_artifact_mb", settings.retrain.max_artifact_mb, 1, 1 << 20)
     _within("retrain.max_rows", settings.retrain.max_rows, 1, 1 << 40)
     for section in ("worker", "retrain", "retention"):
@@ -110,6 +118,7 @@ def _check_model(name: str, model: ModelSettings) -> None:
     if parse_duration(model.window) % parse_duration(model.pane) or parse_duration(model.window) <= parse_duration(model.pane):
         raise SettingsError(f"{name}.window", model.window, f"a multiple of the pane ({model.pane}), twice as long at least")
     parse_budget(model.alarm_budget, f"{name}.alarm_budget")
+    check_rules(f"{name}.pii", model.pii)
     for field, (least, greatest) in _RANGES.items():
         _within(f"{name}.{field}", _attribute(model, field), least, greatest)
     for feature, share in model.importance.items():
@@ -152,7 +161,7 @@ def duration_fields(section: type[msgspec.Struct]) -> tuple[str, ...]:
 
 
 def _within(field: str, number: float, least: float, greatest: float) -> None:
-    if not (isfinite(number) and least <= number <= greatest):
+    if not (least <= number <= greatest and isfinite(number)):  # in this order: an integer may be too large for a float
         kind = "a whole number" if isinstance(number, int) else "a number"
         bound = f"from {least:g} to {greatest:g}" if isfinite(greatest) else f"of at least {least:g}"
         raise SettingsError(field, number, f"{kind} {bound}")

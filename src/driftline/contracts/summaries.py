@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from driftline.contracts.bounds import Name, Natural, Whole
 from driftline.contracts.errors import DecodeError
 
 PaneKind = Literal["features", "outcomes"]
@@ -20,13 +21,26 @@ LEARNING = ""
 class SampleRow(msgspec.Struct, frozen=True, array_like=True):
     """A row kept in a sample, with the place (``sample_hash``) that chose it. Values go by name, in no order."""
 
-    place: int
+    place: Natural
     event_id: str
-    event_time: int
+    event_time: Natural
     version: str
-    features: dict[str, float | int | str | bool | None]
+    features: dict[str, float | Whole | str | bool | None]
     prediction: float | str | None = None
     score: float | None = None
+
+
+class Counted(msgspec.Struct, frozen=True, array_like=True):
+    """What an outcome was counted as: in which pane of which reference, and whether its label was late. Kept with the outcome, so that a correction
+    takes back exactly that, whatever references, panes or label waits have become since.
+
+    ``sample`` is the share of the predictions that the join kept when it was counted.
+    """
+
+    reference_id: str
+    start: int
+    late: bool
+    sample: float = 1.0
 
 
 class PanePart(msgspec.Struct, array_like=True):
@@ -39,18 +53,19 @@ class PanePart(msgspec.Struct, array_like=True):
 
     reference_id: str
     kind: PaneKind
-    start: int
+    start: Natural
     late: bool
-    n: int
+    n: Whole
     slots: bytes
     counts: bytes
     sums: bytes
-    first_time: int
-    last_time: int
-    versions: dict[str, int]
+    first_time: Natural
+    last_time: Natural
+    versions: dict[str, Whole]
     sample: list[SampleRow]
-    #: Quality counts that belong to no column: ``missing_fields``, ``extra_fields``, ``unknown_version``, ``clock_skew`` ...
-    quality: dict[str, int]
+    #: Quality counts that belong to no column: ``missing_fields``, ``extra_fields``, ``unknown_version``, ``clock_skew`` ...; of outcomes how many
+    #: come of a sample of the predictions: ``sampled:0.25``.
+    quality: dict[str, Whole]
 
 
 class BlockSummary(msgspec.Struct, array_like=True, tag="block"):
@@ -59,11 +74,11 @@ class BlockSummary(msgspec.Struct, array_like=True, tag="block"):
     ``start`` names the block (its first offset by alignment), ``first`` the first offset it saw, ``next`` the offset after the last one.
     """
 
-    model: str
-    partition: int
-    start: int
-    first: int
-    next: int
+    model: Name
+    partition: Natural
+    start: Natural
+    first: Natural
+    next: Natural
     final: bool
     panes: list[PanePart]
 
@@ -74,10 +89,10 @@ class OutcomeDelta(msgspec.Struct, array_like=True, tag="outcome"):
     ``source`` and ``partition`` name the topic partition the transaction read, ``sequence`` the offset after it: applied once, in order.
     """
 
-    model: str
-    source: str
-    partition: int
-    sequence: int
+    model: Name
+    source: Name
+    partition: Natural
+    sequence: Natural
     panes: list[PanePart]
 
 
@@ -90,14 +105,14 @@ class Progress(msgspec.Struct, array_like=True, tag="progress"):
     its end for the idle timeout, as of a clock read before the broker was asked. ``newest`` is the greatest event time met, skew included.
     """
 
-    source: str
-    partition: int
-    partitions: int
-    position: int
-    watermark: int
-    floor: int
+    source: Name
+    partition: Natural
+    partitions: Natural
+    position: Natural
+    watermark: Natural
+    floor: Natural
     idle: bool
-    newest: int
+    newest: Natural
 
 
 SummaryMessage = BlockSummary | OutcomeDelta | Progress
@@ -111,9 +126,34 @@ def encode_summary(message: SummaryMessage) -> bytes:
     return _encoder.encode(message)
 
 
-def decode_summary(raw: bytes) -> SummaryMessage:
-    """Return the message, or raise DecodeError."""
+def decode_summary(raw: bytes | None) -> SummaryMessage:
+    """Return the message, or raise DecodeError: also where its numbers do not belong together, for nothing may be half counted."""
+    if raw is None:
+        raise DecodeError("the record has no value", raw, code="no_value")
     try:
-        return _decoder.decode(raw)
+        message = _decoder.decode(raw)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise DecodeError(f"not a summary: {error}", raw) from error
+        raise DecodeError(f"not a summary: {error}", raw, code="not_a_summary") from error
+    flaw = _flaw(message)
+    if flaw is not None:
+        raise DecodeError(f"not a summary: {flaw}", raw, code="not_a_summary")
+    return message
+
+
+def _flaw(message: SummaryMessage) -> str | None:
+    """Say what in a message can't be, None if all is well."""
+    if isinstance(message, Progress):
+        return None if "\x00" not in message.source and message.partition < message.partitions else "a partition that is not one of its source's"
+    if "\x00" in message.model:
+        return "a model's name with NUL"
+    if isinstance(message, BlockSummary) and not message.start <= message.first <= message.next:
+        return "a block that ends before it begins"
+    return next((flaw for part in message.panes if (flaw := _flaw_of_part(part))), None)
+
+
+def _flaw_of_part(part: PanePart) -> str | None:
+    if len(part.slots) % 4 or len(part.counts) != 2 * len(part.slots) or len(part.sums) % 16:
+        return "slots, counts and sums of lengths that do not fit"
+    if any("\x00" in name for name in (part.reference_id, *part.versions, *part.quality)):
+        return "a name with NUL"
+    return None

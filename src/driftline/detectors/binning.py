@@ -1,17 +1,17 @@
-"""Values to slots, and to fixed-point numbers whose sums do not depend on the order. Every hostile value lands in exactly one slot."""
+"""Held to slots, and to fixed-point numbers whose sums do not depend on the order. Every hostile value lands in exactly one slot."""
 
 from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from driftline.contracts.reference import CategoricalColumn, Column, GridColumn, NumericColumn
-from driftline.detectors.rows import Values
+from driftline.detectors.rows import Coded, Held, Numbers, Values
 from driftline.detectors.values import MISSING, binary_label, canonical_text, finite_number
 
 Ints = NDArray[np.int64]
@@ -25,12 +25,15 @@ Z2_SCALE = 1 << 16
 
 _FINE, _NULL, _NAN, _INFINITE, _WRONG = range(5)
 
+#: What stands for each kind where a value is asked for; what is of a wrong type is no category either.
+_STANDS: tuple[object, ...] = (0.0, None, math.nan, math.inf, ())
+
 #: Numbers in a categorical column whose slot is remembered; of more, the text is made anew each time.
 _MEMO = 4096
 _EXACT = float(1 << 53)
 
 
-def slots_of(column: Column, values: Values) -> Ints:
+def slots_of(column: Column, values: Held) -> Ints:
     """Return the slot within the column of each value; -1 where a grid has no cell for it.
 
     A grid's values are pairs ``(score, label)``.
@@ -40,8 +43,13 @@ def slots_of(column: Column, values: Values) -> Ints:
     return CategorySlots(column).slots(values) if isinstance(column, CategoricalColumn) else GridCells(column).slots(values)
 
 
-def numbers_of(values: Values) -> tuple[Floats, Kinds]:
+def numbers_of(values: Held) -> tuple[Floats, Kinds]:
     """Return the values as floats (0 where there is none) and what each is: 0 fine, 1 null, 2 NaN, 3 infinite, 4 of a wrong type."""
+    if isinstance(values, Numbers):
+        return values.values, np.zeros(len(values), np.int8) if values.kinds is None else values.kinds
+    if isinstance(values, Coded):
+        numbers, kind = numbers_of(values.values)
+        return numbers[values.codes], kind[values.codes]
     numbers, kind = _read(values)
     fine = np.isfinite(numbers)
     if not fine.all():
@@ -51,7 +59,7 @@ def numbers_of(values: Values) -> tuple[Floats, Kinds]:
     return numbers, kind
 
 
-def fixed_point(column: NumericColumn, values: Values) -> tuple[Ints, Ints]:
+def fixed_point(column: NumericColumn, values: Held) -> tuple[Ints, Ints]:
     """Return for each row round(z * 2^20) and round(z^2 * 2^16), z = (x - center) / scale clipped to +-1000; 0 where there is no number."""
     numbers, kind = numbers_of(values)
     first, second = standardised(numbers[None], kind[None], np.array([column.center]), np.array([column.scale]))
@@ -60,15 +68,22 @@ def fixed_point(column: NumericColumn, values: Values) -> tuple[Ints, Ints]:
 
 def standardised(numbers: Floats, kinds: Kinds, centers: Floats, scales: Floats) -> tuple[Ints, Ints]:
     """Return what ``fixed_point`` does for many columns at once; ``numbers`` and ``kinds`` have the shape (columns, rows)."""
+    first, second = scaled(numbers, kinds if kinds.any() else None, centers, scales)
+    return first.astype(np.int64), second.astype(np.int64)
+
+
+def scaled(numbers: Floats, kinds: Kinds | None, centers: Floats, scales: Floats) -> tuple[Floats, Floats]:
+    """Return what ``standardised`` does, still as floats (exact integers all the same); ``kinds`` is None where all numbers are fine."""
     with np.errstate(over="ignore"):
         z = numbers - centers[:, None]
         z /= scales[:, None]
     np.clip(z, -Z_MOST, Z_MOST, out=z)
-    z[kinds != _FINE] = 0.0
+    if kinds is not None:
+        z[kinds != _FINE] = 0.0
     square = z * z
     square *= Z2_SCALE
     z *= Z_SCALE
-    return np.rint(z, out=z).astype(np.int64), np.rint(square, out=square).astype(np.int64)
+    return np.rint(z, out=z), np.rint(square, out=square)
 
 
 class NumericBins:
@@ -84,6 +99,16 @@ class NumericBins:
         """Return the slots of what ``numbers_of`` told."""
         slots = self._edges.searchsorted(numbers, side="right")
         return np.where(kind == _FINE, slots, self._above + kind) if kind.any() else slots
+
+    def count(self, counts: Ints, ordered: Floats, kind: Kinds | None = None) -> None:
+        """Add to the column's ``counts`` the slots of fine numbers in ascending order, and of what ``kind`` tells to be none."""
+        below = ordered.searchsorted(self._edges)
+        counts[: self._above] += below
+        counts[1 : self._above] -= below[:-1]
+        counts[self._above] += len(ordered) - (below[-1] if self._above else 0)
+        if kind is not None:
+            told = np.bincount(kind, minlength=_WRONG + 1)
+            counts[self._above + _NULL : self._above + _WRONG + 1] += told[_NULL:]
 
 
 class _Lookup(dict[object, int]):
@@ -116,13 +141,34 @@ class CategorySlots:
     def __init__(self, column: CategoricalColumn) -> None:
         self._lookup = _Lookup(column)
 
-    def slots(self, values: Values) -> Ints:
+    def slots(self, values: Held) -> Ints:
         """Return the slot of each value."""
-        listed = values.tolist() if isinstance(values, np.ndarray) else values
+        if isinstance(values, Coded):
+            return self.slots(values.values)[values.codes]
+        listed = _listed(values)
         try:
             return np.fromiter(map(self._lookup.__getitem__, listed), np.int64, len(listed))
         except TypeError:  # a list or an object among them
             return np.fromiter(map(self._lookup.of, listed), np.int64, len(listed))
+
+    def counts(self, values: Held, slots: int) -> Ints:
+        """Return how many values there are in each of the column's slots."""
+        if isinstance(values, Coded):
+            known = self.slots(values.values)
+            counts = np.zeros(slots, np.int64)
+            np.add.at(counts, known, np.bincount(values.codes, minlength=len(known)))
+            return counts
+        return np.bincount(self.slots(values), minlength=slots)
+
+
+def _listed(values: Sequence[object] | NDArray[np.float64] | Numbers) -> Sequence[object]:
+    if isinstance(values, np.ndarray):
+        return list(values.tolist())
+    if not isinstance(values, Numbers):
+        return values
+    if values.kinds is None:
+        return list(values.values.tolist())
+    return [_STANDS[kind] if kind else number for number, kind in zip(values.values.tolist(), values.kinds.tolist(), strict=True)]
 
 
 class GridCells:
@@ -131,12 +177,17 @@ class GridCells:
     def __init__(self, column: GridColumn) -> None:
         self._bins = NumericBins(NumericColumn(name=column.name, role=column.role, edges=column.edges, center=0.0, scale=1.0, counts=()))
 
-    def slots(self, pairs: Iterable[object]) -> Ints:
+    def slots(self, pairs: Held) -> Ints:
         """Return the cell of each pair ``(score, label)``, -1 where either says nothing."""
-        told = [_pair(pair) for pair in pairs]
+        told = [_pair(pairs[i]) for i in range(len(pairs))]
         scores = np.array([score for score, _ in told], np.float64)
         labels = np.array([label for _, label in told], np.int64)
         return np.where(labels < 0, -1, 2 * self._bins.slots(scores, np.zeros(len(scores), np.int8)) + labels)
+
+    def counts(self, pairs: Held, slots: int) -> Ints:
+        """Return how many pairs there are in each cell."""
+        found = self.slots(pairs)
+        return np.bincount(found[found >= 0], minlength=slots)
 
 
 def _read(values: Values) -> tuple[Floats, Kinds]:

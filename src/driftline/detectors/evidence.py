@@ -81,6 +81,8 @@ class DeciderState:
 
 
 def _pack(state: KindState) -> _Packed:
+    if state.end is None and not (state.cusum.any() or state.rate.any()):  # before any pane: as large as any other, and it says nothing
+        return _Packed(b"", b"", b"", b"", None)
     return _Packed(
         state.log_r.astype("<f8").tobytes(),
         state.cusum.astype("<f8").tobytes(),
@@ -91,6 +93,8 @@ def _pack(state: KindState) -> _Packed:
 
 
 def _unpack(packed: _Packed, fresh: KindState) -> KindState:
+    if packed.end is None and not packed.log_r:
+        return fresh
     shape = fresh.log_r.shape
     log_r, cusum, rate = (np.frombuffer(raw, "<f8").astype(np.float64) for raw in (packed.log_r, packed.cusum, packed.rate))
     onset = np.frombuffer(packed.onset, "<i8").astype(np.int64)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -52,9 +53,35 @@ COLUMNS: dict[Task, tuple[str, ...]] = {
 }
 
 
+_SAMPLED = "sampled:"
+
+
+def sampled_at(share: float) -> str:
+    """Return the quality count of outcomes that come of a sample of the predictions.
+
+    >>> sampled_at(0.25)
+    'sampled:0.25'
+    """
+    return f"{_SAMPLED}{share!r}"
+
+
+def sampled_share(n: int, quality: Mapping[str, int]) -> float:
+    """Return of which share of the predictions ``n`` outcomes come: 1 where none was left out. Each stands for 1 / its own share.
+
+    >>> sampled_share(30, {"sampled:0.25": 10})
+    0.5
+    """
+    shares = {float(name.removeprefix(_SAMPLED)): count for name, count in quality.items() if name.startswith(_SAMPLED)}
+    stood_for = n - sum(shares.values()) + sum(count / share for share, count in shares.items())
+    return n / stood_for if shares and n > 0 and stood_for > 0 else 1.0
+
+
+_truth = lru_cache(maxsize=1024)(binary_label)
+
+
 def _binary(prediction: object, score: object, label: object) -> tuple[Cell, ...]:
-    truth = binary_label(label)
-    p = finite_number(score)
+    truth = _truth(label)
+    p = score if type(score) is float and score - score == 0.0 else finite_number(score)
     if truth is None:
         return (None, None, None, None, None)
     if p is None or not 0.0 <= p <= 1.0:

@@ -17,6 +17,16 @@ from driftline.detectors.sample import bottom_k
 SAMPLE_ROWS = 512
 
 
+_SampledRow = tuple[int, str, int, str, list[float | int | str | bool | None], float | str | None, float | None]
+
+
+class _Rows(msgspec.Struct, array_like=True):
+    """Rows of a sample that have the same features: the names once."""
+
+    names: list[str]
+    rows: list[_SampledRow]
+
+
 class _Packed(msgspec.Struct, array_like=True):
     n: int
     late: int
@@ -28,6 +38,9 @@ class _Packed(msgspec.Struct, array_like=True):
     versions: dict[str, int]
     sample: list[SampleRow]
     quality: dict[str, int]
+    #: Width in bytes of slots (0: every slot, in order) and counts; panes written before revision 0002 have neither these nor ``rows``.
+    widths: tuple[int, int] = (4, 8)
+    rows: list[_Rows] = []
 
 
 class Pane:
@@ -74,10 +87,11 @@ class Pane:
 
     def encode(self) -> bytes:
         """Return the bytes that the store keeps; equal panes have equal bytes."""
-        filled = np.flatnonzero(self.counts)
+        slots, counts, widths = _packed_counts(self.counts)
         packed = _Packed(
-            self.n, self.late, filled.astype("<u4").tobytes(), self.counts[filled].astype("<i8").tobytes(), self.sums.astype("<i8").tobytes(),
-            self.first_time, self.last_time, dict(sorted(self.versions.items())), self.sample, dict(sorted(self.quality.items())),
+            self.n, self.late, slots, counts,
+            self.sums.astype("<i8").tobytes(), self.first_time, self.last_time, dict(sorted(self.versions.items())), [],
+            dict(sorted(self.quality.items())), widths, _by_names(self.sample),
         )  # fmt: skip
         return _encoder.encode(packed)
 
@@ -86,16 +100,19 @@ class Pane:
         """Return the pane that ``encode`` wrote; ValueError when it was made with another layout."""
         packed = _decoder.decode(raw)
         pane = cls(layout, sample_rows)
-        slots = np.frombuffer(packed.slots, "<u4")
+        counts = np.frombuffer(packed.counts, f"<i{packed.widths[1]}")
+        slots = np.frombuffer(packed.slots, f"<u{packed.widths[0]}") if packed.widths[0] else np.arange(len(counts))
         sums = np.frombuffer(packed.sums, "<i8")
-        if len(sums) != len(pane.sums) or (len(slots) and int(slots[-1]) >= layout.slots):
+        other = len(slots) != layout.slots if not packed.widths[0] else len(slots) and int(slots[-1]) >= layout.slots
+        if len(sums) != len(pane.sums) or other:
             msg = f"a pane of another layout: {len(sums)} sums for {len(pane.sums)}"
             raise ValueError(msg)
         pane.n, pane.late = packed.n, packed.late
-        pane.counts[slots] = np.frombuffer(packed.counts, "<i8")
+        pane.counts[slots] = counts
         pane.sums[:] = sums
         pane.first_time, pane.last_time = packed.first, packed.last
-        pane.versions, pane.sample, pane.quality = packed.versions, packed.sample, packed.quality
+        pane.versions, pane.quality = packed.versions, packed.quality
+        pane.sample = _rows_of(packed.rows) if packed.rows else packed.sample
         return pane
 
     @classmethod
@@ -136,6 +153,39 @@ class Pane:
 def _plus(one: dict[str, int], other: dict[str, int], sign: int) -> dict[str, int]:
     total = {key: one.get(key, 0) + sign * other.get(key, 0) for key in one.keys() | other.keys()}
     return {key: n for key, n in total.items() if n}
+
+
+def _packed_counts(counts: NDArray[np.int64]) -> tuple[bytes, bytes, tuple[int, int]]:
+    """Return slots and counts as few bytes: those that are not zero, or all where that is shorter."""
+    filled = np.flatnonzero(counts)
+    width, place = _width(counts), 2 if len(counts) <= 1 << 16 else 4
+    if len(filled) * (place + width) >= len(counts) * width:
+        return b"", counts.astype(f"<i{width}").tobytes(), (0, width)
+    return filled.astype(f"<u{place}").tobytes(), counts[filled].astype(f"<i{width}").tobytes(), (place, width)
+
+
+def _width(counts: NDArray[np.int64]) -> int:
+    """Return the bytes that the greatest count takes."""
+    most = max(int(counts.max(initial=0)), -1 - int(counts.min(initial=0)))
+    return next(width for width in (1, 2, 4, 8) if most < 1 << 8 * width - 1)
+
+
+def _by_names(sample: list[SampleRow]) -> list[_Rows]:
+    groups: dict[tuple[str, ...], list[_SampledRow]] = {}
+    for r in sample:
+        names = tuple(sorted(r.features))
+        values = [r.features[name] for name in names]
+        groups.setdefault(names, []).append((r.place, r.event_id, r.event_time, r.version, values, r.prediction, r.score))
+    return [_Rows(list(names), rows) for names, rows in sorted(groups.items())]
+
+
+def _rows_of(groups: list[_Rows]) -> list[SampleRow]:
+    rows = [
+        SampleRow(place, event_id, at, version, dict(zip(group.names, values, strict=True)), prediction, score)
+        for group in groups
+        for place, event_id, at, version, values, prediction, score in group.rows
+    ]
+    return sorted(rows, key=lambda row: (row.place, row.event_id))
 
 
 _decoder = msgspec.msgpack.Decoder(_Packed)

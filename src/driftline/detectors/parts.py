@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from driftline.contracts.reference import NumericColumn, Reference
-from driftline.contracts.summaries import LEARNING, PaneKind, PanePart, SampleRow
-from driftline.detectors.binning import CategorySlots, GridCells, Ints, NumericBins, binners, numbers_of, standardised
+from driftline.contracts.reference import Reference
+from driftline.contracts.summaries import LEARNING, Counted, PaneKind, PanePart, SampleRow
+from driftline.detectors.binning import Ints
+from driftline.detectors.counting import Table, binned
 from driftline.detectors.layout import Layout, layout_of
-from driftline.detectors.outcomes import Outcome, outcome_columns
-from driftline.detectors.rows import Rows, Values
-from driftline.detectors.sample import bottom_k, kept_features, scalar
-from driftline.detectors.values import canonical_text
+from driftline.detectors.outcomes import Outcome, outcome_columns, sampled_at
+from driftline.detectors.rows import Held, Rows, listed
+from driftline.detectors.sample import Kept, bottom_k, bounded, kept_features, scalar, scalars
+from driftline.detectors.values import MISSING, canonical_text
 
 #: The reference an outcome meets, and whether its label was late; None: it counts nowhere.
 Judged = Callable[[Outcome], tuple[Reference, bool] | None]
 
 _EMPTY = Layout.of(())
-# Layouts whose bins are kept ready.
-_READY = 256
+# So many rows are counted all at once; of fewer each slot is listed, for there may be many panes of few rows each.
+_MANY = 48
 
 
 class _Tally:
@@ -50,6 +49,15 @@ class _Tally:
         if self._length > self._slots:
             self._counts = self._dense()
             self._listed, self._length = [], 0
+
+    def count_all(self, table: Table) -> None:
+        """Add rows."""
+        if table.n < _MANY:
+            self.count(*table.slots())
+            return
+        counts, sums = table.counts()
+        self._sums += sums
+        self._counts = counts if self._counts is None else self._counts + counts
 
     def part(self, reference_id: str, kind: PaneKind, start: int, *, late: bool) -> PanePart:
         """Return what there is so far."""
@@ -91,14 +99,13 @@ class PartBuilder:
             return
         name, most = (reference.reference_id, self._sample_rows) if reference is not None else (LEARNING, self._learning_rows)
         layout = layout_of(reference, "features") if reference is not None else _EMPTY
-        slots, sums = _binned(layout, _feature_values(layout, rows), len(rows))
+        table = Table.of(layout, _feature_values(layout, rows), len(rows))
         for code, index in _groups(rows.times // self._pane * 2 + rows.late):
             key = (name, code // 2 * self._pane, bool(code % 2))
             tally = self._tallies.get(key)
             if tally is None:
                 tally = self._tallies[key] = _Tally(layout)
-            whole = len(index) == len(rows)
-            tally.count(slots if whole else slots[:, index], sums if whole else sums[:, index])
+            tally.count_all(table if len(index) == len(rows) else table.take(index))
             self._describe(tally, rows, index, most)
 
     def parts(self) -> list[PanePart]:
@@ -106,69 +113,92 @@ class PartBuilder:
         return [tally.part(name, "features", start, late=late) for (name, start, late), tally in sorted(self._tallies.items())]
 
     def _describe(self, tally: _Tally, rows: Rows, index: Ints, most: int) -> None:
-        times = rows.times[index]
+        whole = len(index) == len(rows)
+        times = rows.times if whole else rows.times[index]
         first = int(times.min())
         tally.first = min(tally.first, first) if tally.n else first
         tally.last = max(tally.last, int(times.max())) if tally.n else int(times.max())
         tally.n += len(index)
-        tally.versions.update([rows.versions[i] for i in index.tolist()])
+        tally.versions.update(rows.versions if whole else [rows.versions[i] for i in index.tolist()])
         for name, counts in rows.quality.items():
             tally.quality[name] += int(counts[index].sum())
         wanted = _least(index, rows.places[index], most, tally.sample)
         if len(wanted):
-            tally.sample = bottom_k([*tally.sample, *(self._row(rows, i) for i in wanted.tolist())], most)
+            tally.sample = bottom_k([*tally.sample, *self._rows(rows.take(wanted))], most)
 
-    def _row(self, rows: Rows, i: int) -> SampleRow:
-        features = {name: values[i] for name, values in rows.features.items()}
-        prediction = rows.predictions[i]
-        shown = scalar(prediction) if isinstance(prediction, int | float) and not isinstance(prediction, bool) else canonical_text(prediction)
-        kept = kept_features(features, self._keep, self._secret)
-        score = scalar(rows.scores[i])
-        return SampleRow(
-            int(rows.places[i]), rows.event_ids[i], int(rows.times[i]), rows.versions[i], kept,
-            float(shown) if isinstance(shown, int) else shown, float(score) if isinstance(score, int | float) else None,
-        )  # fmt: skip
+    def _rows(self, rows: Rows) -> Iterator[SampleRow]:
+        known = zip(rows.places.tolist(), rows.event_ids, rows.times.tolist(), rows.versions, strict=True)
+        said = zip(self._kept(rows), listed(rows.predictions), listed(rows.scores), strict=True)
+        for (place, event_id, time, version), (kept, prediction, score) in zip(known, said, strict=True):
+            number = isinstance(prediction, int | float) and not isinstance(prediction, bool)
+            shown = scalar(prediction) if number else canonical_text(prediction)
+            sure = scalar(score)
+            yield SampleRow(
+                place, event_id, time, version, bounded(kept),
+                float(shown) if isinstance(shown, int) else shown, float(sure) if isinstance(sure, int | float) else None,
+            )  # fmt: skip
+
+    def _kept(self, rows: Rows) -> Sequence[dict[str, Kept]]:
+        """Return what ``kept_features`` leaves of each row; by columns, where no rule says otherwise."""
+        if self._keep or rows.fields is not None or not rows.features:
+            return [kept_features(fields, self._keep, self._secret) for fields in rows.dicts()]
+        names = list(rows.features)
+        columns = [scalars(values) for values in rows.features.values()]
+        kept = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+        if any(MISSING in column for column in columns):
+            return [{name: value for name, value in row.items() if value is not MISSING} for row in kept]
+        return kept
 
 
 def outcome_parts(judged: Judged, changes: Sequence[tuple[Outcome | None, Outcome | None]], pane_ms: int) -> list[PanePart]:
     """Return what changed outcomes do to their panes: the old is taken back, the new added. Parts that come to nothing are left out."""
-    groups: dict[str, tuple[Reference, list[tuple[Outcome, bool, int]]]] = {}
+    references: dict[str, Reference] = {}
+    signed = []
     for old, new in changes:
         for outcome, sign in ((old, -1), (new, 1)):
             verdict = judged(outcome) if outcome is not None else None
             if outcome is not None and verdict is not None:
-                groups.setdefault(verdict[0].reference_id, (verdict[0], []))[1].append((outcome, verdict[1], sign))
-    parts = []
-    for reference_id in sorted(groups):
-        reference, signed = groups[reference_id]
-        parts += _signed_parts(reference, signed, pane_ms)
-    return parts
+                reference, late = verdict
+                references[reference.reference_id] = reference
+                signed.append((outcome, Counted(reference.reference_id, outcome.event_time // pane_ms * pane_ms, late), sign))
+    return counted_parts(references, signed)
 
 
-def _signed_parts(reference: Reference, signed: list[tuple[Outcome, bool, int]], pane_ms: int) -> list[PanePart]:
+def counted_parts(references: Mapping[str, Reference], signed: Iterable[tuple[Outcome, Counted, int]]) -> list[PanePart]:
+    """Return what outcomes add (sign 1) to the panes that they count in, or take back (-1). Parts that come to nothing are left out."""
+    groups: dict[str, list[tuple[Outcome, Counted, int]]] = {}
+    for one in signed:
+        groups.setdefault(one[1].reference_id, []).append(one)
+    return [part for reference_id in sorted(groups) for part in _signed_parts(references[reference_id], groups[reference_id])]
+
+
+def _signed_parts(reference: Reference, signed: Sequence[tuple[Outcome, Counted, int]]) -> list[PanePart]:
     layout = layout_of(reference, "outcomes")
     outcomes = [outcome for outcome, _, _ in signed]
     columns = outcome_columns(reference.task, [o.prediction for o in outcomes], [o.score for o in outcomes], [o.label for o in outcomes])
-    slots, sums = _binned(layout, columns, len(outcomes))
+    slots, sums = binned(layout, columns, len(outcomes))
+    groups: dict[tuple[Counted, int], list[int]] = {}
+    for i, (_, counted, sign) in enumerate(signed):
+        groups.setdefault((counted, sign), []).append(i)
     tallies: dict[tuple[int, bool], _Tally] = {}
-    # Pane, lateness and sign in one integer.
-    codes = np.array([o.event_time // pane_ms * 4 + 2 * late + (sign > 0) for o, late, sign in signed], np.int64)
-    for code, index in _groups(codes):
-        key, sign = (code // 4 * pane_ms, bool(code // 2 % 2)), 1 if code % 2 else -1
+    for (counted, sign), rows in groups.items():
+        key = (counted.start, counted.late)
         tally = tallies.get(key)
         if tally is None:
             tally = tallies[key] = _Tally(layout)
-        tally.count(slots[:, index], sums[:, index], sign)
-        tally.n += sign * len(index)
-        for i in index.tolist():
-            tally.versions[outcomes[i].version] += sign
+        tally.count(slots[:, rows], sums[:, rows], sign)
+        tally.n += sign * len(rows)
+        for version, n in Counter([outcomes[i].version for i in rows]).items():
+            tally.versions[version] += sign * n
+        if counted.sample < 1.0:
+            tally.quality[sampled_at(counted.sample)] += sign * len(rows)
     parts = [tally.part(reference.reference_id, "outcomes", start, late=late) for (start, late), tally in sorted(tallies.items())]
-    return [part for part in parts if part.n or part.slots or any(part.sums) or part.versions]
+    return [part for part in parts if part.n or part.slots or any(part.sums) or part.versions or part.quality]
 
 
-def _feature_values(layout: Layout, rows: Rows) -> dict[str, Values]:
+def _feature_values(layout: Layout, rows: Rows) -> dict[str, Held]:
     """Return the values of each of the reference's columns."""
-    values: dict[str, Values] = {}
+    values: dict[str, Held] = {}
     for column in layout.columns:
         if column.role == "prediction":
             values[column.name] = rows.predictions
@@ -177,35 +207,6 @@ def _feature_values(layout: Layout, rows: Rows) -> dict[str, Values]:
         else:
             values[column.name] = rows.features[column.name] if column.name in rows.features else [None] * len(rows)
     return values
-
-
-@lru_cache(maxsize=_READY)
-def _ready(layout: Layout) -> tuple[tuple[NumericBins | CategorySlots | GridCells, ...], NDArray[np.float64], NDArray[np.float64]]:
-    """Return what bins the columns, and the centers and scales of the numeric ones."""
-    numeric = [c for c in layout.columns if isinstance(c, NumericColumn)]
-    return binners(layout.columns), np.array([c.center for c in numeric], np.float64), np.array([c.scale for c in numeric], np.float64)
-
-
-def _binned(layout: Layout, values: Mapping[str, Values], n: int) -> tuple[Ints, Ints]:
-    """Return slots of the layout, shape (columns, n), -1 for none, and the fixed-point numbers, shape (2 x numeric columns, n)."""
-    bins, centers, scales = _ready(layout)
-    slots = np.empty((len(bins), n), np.int64)
-    numbers = np.empty((len(centers), n), np.float64)
-    kinds = np.empty((len(centers), n), np.int8)
-    i = 0
-    for j, (column, own) in enumerate(zip(layout.columns, bins, strict=True)):
-        if isinstance(own, NumericBins):
-            numbers[i], kinds[i] = numbers_of(values[column.name])
-            slots[j] = own.slots(numbers[i], kinds[i])
-            i += 1
-        else:
-            slots[j] = own.slots(values[column.name])
-        slots[j] += layout.offsets[column.name]
-        if isinstance(own, GridCells):
-            slots[j, slots[j] < layout.offsets[column.name]] = -1
-    sums = np.empty((2 * len(centers), n), np.int64)
-    sums[0::2], sums[1::2] = standardised(numbers, kinds, centers, scales)
-    return slots, sums
 
 
 def _groups(codes: Ints) -> Iterator[tuple[int, Ints]]:

@@ -12,6 +12,7 @@ from driftline.contracts.findings import Performance
 from driftline.contracts.reference import CategoricalColumn, GridColumn, NumericColumn, Reference, Task
 from driftline.detectors.binning import Z2_SCALE, Z_SCALE
 from driftline.detectors.layout import Layout
+from driftline.detectors.outcomes import sampled_share
 from driftline.detectors.pane import Pane
 
 #: Two-sided 95 % of the normal distribution.
@@ -53,6 +54,7 @@ def performance_of(task: Task, layout: Layout, pane: Pane, reference: Reference)
         low={name: estimate.low for name, estimate in told.items()},
         high={name: estimate.high for name, estimate in told.items()},
         reference=dict(reference.performance),
+        sampled=sampled_share(pane.n, pane.quality),
     )
 
 
@@ -87,6 +89,8 @@ def _mean(layout: Layout, pane: Pane, name: str) -> _Estimate | None:
         return None
     i = layout.numeric.index(name)
     mean = float(pane.sums[2 * i]) / Z_SCALE / n
+    if column.center + column.scale * mean < -column.scale / Z_SCALE:  # no loss is below 0: a correction has overtaken what it corrects
+        return None
     square = float(pane.sums[2 * i + 1]) / Z2_SCALE / n
     reach = _Z * math.sqrt(max(square - mean * mean, 0.0) / n)
     return _Estimate(*(column.center + column.scale * z for z in (mean, mean - reach, mean + reach)))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from hashlib import blake2b
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
+from driftline.contracts.pii import hidden
 from driftline.contracts.summaries import SampleRow
-from driftline.detectors.values import MISSING, canonical_text, finite_number
+from driftline.detectors.rows import Held, Numbers, listed
+from driftline.detectors.values import MISSING, finite_number
 
 #: Longer text is cut to this. It is one more than a category may have, so that what was cut is still seen to be too long for one.
 MAX_TEXT = 257
+#: A row with longer names and texts altogether (in characters; a number counts as eight) is kept in part.
+MAX_ROW = 16 << 10
 
 Kept = float | int | str | bool | None
 
@@ -30,9 +34,7 @@ def bottom_k(rows: Iterable[SampleRow], k: int) -> list[SampleRow]:
 
 
 def kept_features(features: Mapping[str, object], keep: Mapping[str, str], secret: bytes = b"") -> dict[str, Kept]:
-    """Return the features that samples and outcomes may keep: as they are, hashed with a key, or not at all; ``*`` names the rule for the rest.
-
-    A hash is 16 hex digits of BLAKE2b over the canonical text: 41 and 41.0 are one person. Without a ``secret`` it hides nothing that can be guessed.
+    """Return the features that samples and outcomes may keep: as they are, or what the rules of ``contracts/pii.py`` leave of them.
 
     >>> kept_features({"age": 41, "name": "Ada", "zip": None}, {"name": "drop"})
     {'age': 41, 'zip': None}
@@ -41,7 +43,32 @@ def kept_features(features: Mapping[str, object], keep: Mapping[str, str], secre
         return {name: scalar(value) for name, value in features.items() if value is not MISSING}
     default = keep.get("*", "keep")
     rules = ((name, value, keep.get(name, default)) for name, value in features.items() if value is not MISSING)
-    return {name: _pseudonym(value, secret) if rule == "hash" else scalar(value) for name, value, rule in rules if rule != "drop"}
+    return {name: scalar(value) if rule == "keep" else hidden(value, rule, secret) for name, value, rule in rules if rule != "drop"}
+
+
+def bounded(kept: dict[str, Kept]) -> dict[str, Kept]:
+    """Return a row that takes no more than ``MAX_ROW``: of a larger one the features of the least names.
+
+    >>> list(bounded({"b": "x", "a" * MAX_ROW: 1, "a": 2}))
+    ['a']
+    """
+    if sum(len(name) + (len(value) if type(value) is str else 8) for name, value in kept.items()) <= MAX_ROW:
+        return kept
+    room, held = MAX_ROW, {}
+    for name in sorted(kept):
+        value = kept[name]
+        room -= len(name) + (len(value) if isinstance(value, str) else 8)
+        if room < 0:
+            break
+        held[name] = value
+    return held
+
+
+def scalars(values: Held) -> Sequence[Any]:
+    """Return ``scalar`` of each value of a column; what is missing stays so."""
+    if isinstance(values, Numbers):
+        return listed(values)
+    return [value if value is MISSING else scalar(value) for value in listed(values)]
 
 
 def scalar(value: object) -> Kept:
@@ -56,8 +83,3 @@ def scalar(value: object) -> Kept:
     if isinstance(value, int) and -(1 << 63) <= value < 1 << 63:
         return value
     return finite_number(value)
-
-
-def _pseudonym(value: object, secret: bytes) -> str | None:
-    text = canonical_text(value)
-    return None if text is None else blake2b(text.encode("utf-8", "surrogatepass"), key=secret[:64], digest_size=8).hexdigest()

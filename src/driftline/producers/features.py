@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 import msgspec
 
+from driftline.contracts.errors import SettingsError
+from driftline.contracts.pii import check_rules, checked_key, hidden, read_key, rule_of
+
 _PLAIN = frozenset((float, int, str, bool, type(None)))
 #: Neither is a number, and neither package is imported here.
 _NO_VALUE = frozenset(("NAType", "NaTType"))
@@ -27,6 +30,36 @@ def encode_features(features: Mapping[str, object]) -> msgspec.Raw:
             except (UnicodeEncodeError, OverflowError) as error:
                 raise TypeError(f"the feature {name!r} can't be written as JSON: {error}") from None
         raise
+
+
+def hide_features(features: Mapping[str, object], rules: Mapping[str, str], key: bytes) -> dict[str, object]:
+    """Return what the rules leave of a row of features.
+
+    >>> hide_features({"email": "a@b.c", "age": 41, "amount": 7}, {"email": "drop", "age": "bucket:10"}, b"")
+    {'age': 40.0, 'amount': 7}
+    """
+    left: dict[str, object] = {}
+    for name, value in features.items():
+        rule = rule_of(rules, name)
+        if rule == "keep":
+            left[name] = value
+        elif rule != "drop":
+            left[name] = hidden(_scalar(name, value), rule, key)
+    return left
+
+
+def pii_rules(rules: Mapping[str, str], key: bytes | None, key_file: str | None) -> tuple[dict[str, str], bytes]:
+    """Return checked rules and their key, empty where nothing is hashed. Raises SettingsError."""
+    check_rules("pii", rules)
+    if "hash" not in rules.values():
+        return dict(rules), b""
+    if key is not None:
+        return dict(rules), checked_key(key, "pii_key")
+    if key_file is None:
+        raise SettingsError(
+            "pii_key_file", None, "pii_key, or the path of a file with a key, for pii hashes features: without one they can be guessed"
+        )
+    return dict(rules), read_key(key_file)
 
 
 def plain_scalar(name: str, value: object) -> float | int | str | bool | None:

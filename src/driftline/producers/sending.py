@@ -6,163 +6,147 @@ kafka-python's own buffer has no bound, and its ``send`` waits for metadata; so 
 from __future__ import annotations
 
 import atexit
-import logging
-import os
+import sys
 import threading
 import time
-import weakref
-from collections import Counter, deque
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from kafka import KafkaProducer
-from kafka.errors import KafkaError, RetriableError
+from driftline.producers.buffer import Buffer, Outgoing
+from driftline.producers.forking import begin_anew_after_fork
+from driftline.producers.losses import WARN_EVERY_S, Losses, OnLoss
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from kafka import KafkaProducer
 
-#: Lost records of the same reason are reported together, at most this often.
-_WARN_EVERY_S = 10.0
 _LONGEST_PAUSE_S = 2.0
-#: So many records are taken from the buffer at once.
-_BATCH = 500
-
-OnLoss = Callable[[str, str], None]
-
-
-class Outgoing(NamedTuple):
-    """A record on its way. ``epoch`` is the flush it belongs to, ``since`` when it was handed over (monotonic seconds)."""
-
-    topic: str
-    key: bytes
-    value: bytes
-    event_id: str
-    epoch: int
-    since: float
+#: So long this thread works at most (seconds) before it lets the service's threads have the interpreter, which would wait 5 ms to get it by
+#: themselves; unless the buffer fills up, for then it is better that they wait than that events are lost.
+_TURN_S = 0.0005
+_PAUSE_S = 0.00005
+FULL = "the buffer is full"
 
 
 class BackgroundSender:
-    """Sends records in order of arrival. ``max_events`` and ``max_bytes`` bound what is not yet acknowledged; what finds no room is lost and counted.
+    """Sends records in order of arrival. ``max_records`` and ``max_bytes`` bound what is not yet acknowledged; the rest is lost, and counted.
 
     A record that can't be given to Kafka's client within ``delivery_timeout_s`` (no broker, no topic) is lost too, and so is one that the client
-    gives up. ``on_loss(event_id, reason)`` is called from whichever thread finds out.
+    gives up. ``on_loss(event_id, reason)`` is called from whichever thread finds out. A child process begins with an empty buffer and counts of its
+    own: what waits in its parent, the parent sends.
     """
 
     def __init__(
         self,
         options: dict[str, Any],
         *,
-        max_events: int = 50_000,
+        max_records: int = 50_000,
         max_bytes: int = 64 << 20,
         delivery_timeout_s: float = 120.0,
         close_timeout_s: float = 5.0,
         on_loss: OnLoss | None = None,
     ) -> None:
-        self._lock: threading.Condition
+        self._buffer: Buffer
+        self._losses: Losses
+        self._starting: threading.Lock
         self._thread: threading.Thread | None
         self._producer: KafkaProducer | None
-        self._idle: bool
-        self._closing: bool
-        self._ended: bool
         self._options = options
-        self._max_events = max_events
-        self._max_bytes = max_bytes
+        self._bounds = (max_records, max_bytes)
         self._delivery_timeout_s = delivery_timeout_s
         self._close_timeout_s = close_timeout_s
         self._on_loss = on_loss
-        self.sent = 0
-        self._lost: Counter[str] = Counter()
-        self._warned: dict[str, float] = {}
         self._inherited: list[object] = []
-        self._start_anew()
-        _senders.add(self)
+        self._producer = None
+        self.begin_anew()
+        begin_anew_after_fork(self)
 
     @property
     def lost(self) -> dict[str, int]:
-        """How many records were lost, by reason."""
-        with self._lock:
-            return dict(self._lost)
+        """How many events were lost, by reason."""
+        return self._losses.by_reason
 
-    def offer(self, topic: str, key: bytes, value: bytes, event_id: str) -> bool:
-        """Hand over a record without waiting. False: there was no room, it is lost."""
-        size = len(value)
-        with self._lock:
-            if self._closing:
-                raise RuntimeError("the publisher is closed")
-            fits = self._events < self._max_events and self._bytes + size <= self._max_bytes
-            if fits:
-                self._events += 1
-                self._bytes += size
-                self._open[self._epoch] += 1
-                self._queue.append(Outgoing(topic, key, value, event_id, self._epoch, time.monotonic()))
-                if self._idle:
-                    self._idle = False
-                    self._lock.notify_all()
-                if self._thread is None:
-                    self._begin()
+    @property
+    def sent(self) -> int:
+        """How many events were acknowledged."""
+        return self._sent
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """How many events, and of how many bytes, are neither acknowledged nor lost."""
+        return self._buffer.events, self._buffer.size
+
+    def offer(self, record: Outgoing, *, timeout: float = 0.0) -> bool:
+        """Hand over a record, waiting for room no longer than ``timeout`` seconds. False: there was none, its events are lost."""
+        fits = self._buffer.put(record)
+        if self._thread is None:
+            self._begin()
+        if not fits and timeout > 0:
+            deadline = time.monotonic() + timeout
+            while not fits and self._buffer.wait_for_room(len(record.value), deadline - time.monotonic()):
+                fits = self._buffer.put(record)
         if not fits:
-            self._report(event_id, "the buffer is full")
+            self._losses.count(record.ids, FULL)
         return fits
 
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until each record handed over so far is acknowledged or lost; False if the time is up before."""
-        with self._lock:
-            epoch = self._epoch
-            self._epoch += 1
-            return self._lock.wait_for(lambda: not any(e <= epoch for e in self._open), timeout)
+        return self._buffer.flush(timeout)
 
     def close(self) -> None:
         """Flush for at most ``close_timeout_s``, stop the thread, and count what is left as lost."""
-        with self._lock:
-            if self._closing:
-                return
-            self._closing = True
+        if not self._buffer.close():
+            return
         atexit.unregister(self.close)
+        if self._finalizer is not None:
+            self._finalizer.cancel()
         deadline = time.monotonic() + self._close_timeout_s
-        self.flush(self._close_timeout_s)
-        with self._lock:
-            self._ended = True
-            self._lock.notify_all()
+        self._buffer.flush(self._close_timeout_s)
+        self._buffer.end()
         if self._thread is not None:
             # The thread counts what is left; only a connection that is just being made can keep it longer than this.
             self._thread.join(max(0.0, deadline - time.monotonic()) + 1.0)
-        with self._lock:
-            left = self._events
-        if left:
-            log.warning("driftline publisher: %d events lost (closed before delivery)", left)
+        self._losses.tell(at_once=True)
+        if self._buffer.events:
+            self._losses.warn("closed before delivery", f"{self._buffer.events} events lost", at_once=True)
 
-    def _start_anew(self) -> None:
-        self._lock = threading.Condition()
-        self._queue: deque[Outgoing] = deque()
-        self._open: Counter[int] = Counter()
-        self._events = self._bytes = self._epoch = 0
-        self._idle = self._closing = self._ended = False
-        self._thread = None
-        self._producer = None
-
-    def after_fork(self) -> None:
-        """Begin anew in a child process: thread and connection are the parent's, and so are the records that wait."""
+    def begin_anew(self) -> None:
+        """Begin, or begin anew in a child process: thread and connection are the parent's, and so are the records that wait."""
         if self._producer is not None:
             self._producer._closed = True  # noqa: SLF001 - or its handler would wait at exit for a thread that is not here
             self._inherited.append(self._producer)  # kept, for its end would reach into the parent's selector
-        self._start_anew()
+        self._buffer = Buffer(*self._bounds)
+        self._losses = Losses(self._on_loss)
+        self._starting = threading.Lock()
+        self._counting = threading.Lock()
+        self._sent = 0
+        self._finalizer: Any = None
+        self._thread = None
+        self._producer = None
 
     def _begin(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="driftline-publisher", daemon=True)
-        self._thread.start()
+        with self._starting:
+            if self._thread is not None:
+                return
+            thread = threading.Thread(target=self._run, name="driftline-publisher", daemon=True)
+            thread.start()
+            self._thread = thread
         atexit.register(self.close)
+        multiprocessing = sys.modules.get("multiprocessing.util")
+        if multiprocessing is not None:  # its processes end without atexit, but not without its own finalizers
+            self._finalizer = multiprocessing.Finalize(None, self.close, exitpriority=10)
 
     def _run(self) -> None:
+        began = time.monotonic()
         while True:
-            with self._lock:
-                while not self._queue and not self._ended:
-                    self._idle = True
-                    self._lock.wait()
-                self._idle = False
-                batch = [self._queue.popleft() for _ in range(min(len(self._queue), _BATCH))]
-            if not batch:
-                break
-            for record in batch:
+            record = self._buffer.take(WARN_EVERY_S)
+            if record is not None:
                 self._send(record)
+            elif self._buffer.ended.is_set():
+                break
+            self._losses.tell()
+            if time.monotonic() - began > _TURN_S:
+                if not self._buffer.crowded:
+                    time.sleep(_PAUSE_S)
+                began = time.monotonic()
         if self._producer is not None:
             _shut(self._producer)
 
@@ -170,24 +154,24 @@ class BackgroundSender:
         pause = 0.05
         while True:
             left = record.since + self._delivery_timeout_s - time.monotonic()
-            if left <= 0 or self._ended:
-                self._done(record, "closed before delivery" if self._ended else "not delivered in time")
+            if left <= 0 or self._buffer.ended.is_set():
+                self._lose(record, "closed before delivery" if self._buffer.ended.is_set() else "not delivered in time")
                 return
             try:
-                future = self._connected().send(record.topic, value=record.value, key=record.key)
-            except (RetriableError, OSError) as error:
-                # No broker, or no such topic (yet): neither is the record's fault.
-                self._warn(f"{record.topic} can't be reached", f"{type(error).__name__}: {error}")
-                with self._lock:
-                    self._lock.wait_for(lambda: self._ended, min(pause, left))
-                pause = min(2 * pause, _LONGEST_PAUSE_S)
+                future = self._connected().send(record.topic, value=record.value, key=record.key, headers=record.headers)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is one record's; the thread has to live on
-                self._warn(f"{record.topic} refuses a record", f"{type(error).__name__}: {error}")
-                self._done(record, f"refused: {type(error).__name__}")
-                return
+                said = f"{type(error).__name__}: {error}"
+                if not _passes(error):
+                    self._losses.warn(f"{record.topic} refuses a record", said)
+                    self._lose(record, f"refused: {type(error).__name__}")
+                    return
+                self._losses.warn(f"{record.topic} can't be reached", said)
+                self._losses.tell()
+                self._buffer.ended.wait(min(pause, left))
+                pause = min(2 * pause, _LONGEST_PAUSE_S)
             else:
-                future.add_callback(lambda _: self._done(record, None))
-                future.add_errback(lambda error: self._done(record, f"not delivered: {type(error).__name__}"))
+                future.add_callback(self._acknowledged, record)
+                future.add_errback(self._given_up, record)
                 return
 
     def _connected(self) -> KafkaProducer:
@@ -198,38 +182,30 @@ class BackgroundSender:
             atexit.register(self.close)
         return self._producer
 
-    def _done(self, record: Outgoing, reason: str | None) -> None:
-        with self._lock:
-            self._events -= 1
-            self._bytes -= len(record.value)
-            self._open[record.epoch] -= 1
-            if not self._open[record.epoch]:
-                del self._open[record.epoch]
-                self._lock.notify_all()
-            if reason is None:
-                self.sent += 1
-        if reason is not None:
-            self._report(record.event_id, reason)
+    def _acknowledged(self, record: Outgoing, _: object) -> None:
+        with self._counting:
+            self._sent += record.events
+        self._buffer.done(record)
 
-    def _report(self, event_id: str, reason: str) -> None:
-        with self._lock:
-            self._lost[reason] += 1
-            total = self._lost[reason]
-        self._warn(reason, f"{total} events lost so far")
-        if self._on_loss is not None:
-            try:
-                self._on_loss(event_id, reason)
-            except Exception:
-                log.exception("the callback for lost events failed")
+    def _given_up(self, record: Outgoing, error: BaseException) -> None:
+        self._lose(record, f"not delivered: {type(error).__name__}")
 
-    def _warn(self, what: str, detail: str) -> None:
-        now = time.monotonic()
-        if now - self._warned.get(what, float("-inf")) >= _WARN_EVERY_S:
-            self._warned[what] = now
-            log.warning("driftline publisher: %s (%s)", what, detail)
+    def _lose(self, record: Outgoing, reason: str) -> None:
+        self._losses.count(record.ids, reason)
+        self._losses.tell()
+        self._buffer.done(record)
+
+
+def _passes(error: Exception) -> bool:
+    """Say whether an error is not the record's fault: no broker, or no such topic (yet)."""
+    from kafka.errors import RetriableError
+
+    return isinstance(error, RetriableError | OSError)
 
 
 def _connect(options: dict[str, Any]) -> KafkaProducer:
+    from kafka import KafkaProducer
+
     clients: list[Any] = []
 
     def client(**config: Any) -> Any:
@@ -247,20 +223,10 @@ def _connect(options: dict[str, Any]) -> KafkaProducer:
 
 def _shut(producer: KafkaProducer) -> None:
     """Close at once: what is not acknowledged by now fails, and each record hears of it."""
+    from kafka.errors import KafkaError
+
     try:
         producer.close(timeout=0)
     except KafkaError:  # kafka-python 3.0 raises where records are left, and then leaves them and its thread alive
         producer._sender.force_close()  # noqa: SLF001
         producer._sender.join(1.0)  # noqa: SLF001
-
-
-_senders: weakref.WeakSet[BackgroundSender] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for sender in list(_senders):
-        sender.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
@@ -10,10 +11,10 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Generic, NamedTuple, Self
 
-from kafka import KafkaConsumer, TopicPartition
-
 from driftline.contracts.errors import DecodeError, SettingsError, TopicError
 from driftline.contracts.findings import Alert, Finding, ModelVersion, PaneClosing, Published, RetrainTrigger, decode_json
+from driftline.contracts.knock import check_welcome
+from driftline.contracts.security import open_security
 from driftline.contracts.settings import KafkaSettings, SecuritySettings
 from driftline.contracts.times import EARLIEST_MS, parse_time
 from driftline.contracts.topics import ALERTS, DRIFT_FINDINGS, MODEL_VERSIONS, PANE_CLOSINGS, RETRAIN_TRIGGERS, Topic, topic_name
@@ -60,7 +61,7 @@ class Subscriber(Generic[Published]):
     Messages are delivered at least once: a repeat has the id of the first. ``latest=True`` leaves out repeats and revisions older than one already
     seen. What can't be decoded is counted in ``skipped`` and logged. ``idle_timeout`` (seconds) ends the iteration when nothing has come for so long.
 
-    Raises TopicError where the topic does not exist.
+    Raises TopicError where the topic does not exist, SetupError where the broker refuses the security settings.
     """
 
     def __init__(
@@ -83,8 +84,12 @@ class Subscriber(Generic[Published]):
         self._seen: OrderedDict[str, int] | None = OrderedDict() if latest else None
         self.skipped = 0
         self.topic = topic_name(_TOPICS[kind], KafkaSettings(topic_prefix=topic_prefix))
+        from kafka import KafkaConsumer  # 0.1 s, for those alone who have one
+
+        servers = [server.strip() for server in bootstrap_servers.split(",")]
+        check_welcome(servers, open_security(security or SecuritySettings(), os.environ))
         self._consumer = KafkaConsumer(
-            bootstrap_servers=[server.strip() for server in bootstrap_servers.split(",")],
+            bootstrap_servers=servers,
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -119,6 +124,8 @@ class Subscriber(Generic[Published]):
         self.close()
 
     def _seek(self, start: str | int | datetime | Mapping[int, int]) -> None:
+        from kafka import TopicPartition
+
         known = self._consumer.partitions_for_topic(self.topic)
         if not known:
             raise TopicError(f"the topic {self.topic} does not exist: run `driftline topics create`")

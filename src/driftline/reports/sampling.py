@@ -20,7 +20,7 @@ from driftline.store.episodes import Episode
 #: Rows of either side that a report compares.
 MOST_ROWS = 4_000
 
-# Of a longer stretch the windows are read: each holds a sample of its own, and there are far fewer of them.
+# Of a longer stretch the last panes are read: older ones stand in their windows, which hold no rows.
 _MOST_PANES = 2_000
 # Panes in memory at once.
 _CHUNK = 64
@@ -36,14 +36,11 @@ def current_rows(engine: Engine, settings: Settings, episode: Episode, reference
     Samples stand in the panes of features, whichever kind of pane the episode is about. Rows after the opening are left out: a report made later, or
     made again, then shows the same rows.
     """
-    model = settings.model(episode.model)
     until = max(episode.opened_at, episode.onset + 1)
-    width = parse_duration(model.pane)
-    if (until - episode.onset) // width > _MOST_PANES:
-        width = parse_duration(model.window)
+    width = parse_duration(settings.model(episode.model).pane)
+    start = max(episode.onset // width, until // width - _MOST_PANES) * width
     layout = layout_of(reference, "features")
     kept: list[SampleRow] = []
-    start = episode.onset // width * width
     while start < until:
         end = min(start + _CHUNK * width, until)
         found = panes.stretch(engine, episode.model, reference_id=reference.reference_id, kind="features", width=width, since=start, until=end)

@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -32,6 +32,8 @@ from driftline.store.reports import Report
 
 log = logging.getLogger("driftline.reports")
 
+Beat = Callable[[str | None], None]
+
 _POLL_S = 1.0
 _RETRY_S = 5.0
 #: Times that an episode may end the process before it is given up.
@@ -44,10 +46,11 @@ class _Stopped(BaseException):
     """A signal came while a report was being made."""
 
 
-def run_reports(settings: Settings, *, stop: threading.Event | None = None, once: bool = False) -> int:
+def run_reports(settings: Settings, *, stop: threading.Event | None = None, once: bool = False, beat: Beat = lambda _: None) -> int:
     """Make reports until told to stop (SIGTERM, SIGINT or ``stop``), or those that are wanted now (``once``); return the exit code.
 
-    A signal ends the report under way too: the next worker makes it.
+    A signal ends the report under way too: the next worker makes it. ``beat`` is called each time round, with what the worker waits for if it can't
+    work.
 
     Raises:
         SetupError, SchemaOutdated: Evidently is not installed, or the database is not as this program needs it.
@@ -63,7 +66,7 @@ def run_reports(settings: Settings, *, stop: threading.Event | None = None, once
         os.nice(_NICE)
         worker = _Worker(engine, settings)
         with _signals(stop, worker):
-            worker.run(stop, once=once)
+            worker.run(stop, beat, once=once)
     except _Stopped:
         log.info("Stopped in the middle of a report; the next worker makes it.")
     finally:
@@ -79,10 +82,11 @@ class _Worker:
         #: Whether a signal may break in: only while a report is being computed.
         self.busy = False
 
-    def run(self, stop: threading.Event, *, once: bool) -> None:
+    def run(self, stop: threading.Event, beat: Beat, *, once: bool) -> None:
         while not stop.is_set():
             try:
                 episodes = reports.wanted(self._engine, limit=1)
+                beat(None)
                 if episodes:
                     self._report(episodes[0])
                     continue
@@ -90,6 +94,7 @@ class _Worker:
                 if once:
                     raise
                 log.warning("The database does not answer (%s): trying again.", error.orig)
+                beat("the database does not answer")
                 stop.wait(_RETRY_S)
                 continue
             if once:
@@ -106,7 +111,9 @@ class _Worker:
             raise
         self._attempts(episode).unlink(missing_ok=True)
         if report.status == "ready":
-            log.info("Report on episode %s of %s in %.1f s: %s", episode.episode_id, episode.model, time.monotonic() - begun, report.html)
+            fields = {"event": "reported", "model": episode.model, "episode_id": episode.episode_id}
+            took = time.monotonic() - begun
+            log.info("Report on episode %s of %s in %.1f s: %s", episode.episode_id, episode.model, took, report.html, extra={"fields": fields})
 
     def _judged(self, episode: Episode) -> Report:
         try:
@@ -115,7 +122,10 @@ class _Worker:
             raise
         except Exception as error:  # noqa: BLE001 - one report that can't be made must not keep the others waiting
             reason = str(error) if isinstance(error, NothingToCompareError) else f"{type(error).__name__}: {str(error)[:500]}"
-            log.warning("No report on episode %s of %s: %s", episode.episode_id, episode.model, reason)
+            # What others' errors say may quote a row: the database, which holds rows, has it in full.
+            told = reason if isinstance(error, NothingToCompareError) else type(error).__name__
+            fields = {"event": "failed", "model": episode.model, "episode_id": episode.episode_id}
+            log.warning("No report on episode %s of %s: %s", episode.episode_id, episode.model, told, extra={"fields": fields})
             return Report(episode_id=episode.episode_id, status="failed", made_at=_now(), reason=reason)
 
     def _made(self, episode: Episode) -> Report:

@@ -10,10 +10,11 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
 from driftline.contracts.errors import SetupError, TopicError
+from driftline.contracts.knock import check_welcome
 from driftline.contracts.security import open_security
 from driftline.contracts.settings import KafkaSettings, Settings
 from driftline.contracts.times import parse_duration
-from driftline.contracts.topics import INFERENCE_EVENTS, LABEL_EVENTS, RETRAIN_TRIGGERS, topic_name
+from driftline.contracts.topics import INFERENCE_EVENTS, LABEL_EVENTS, MAX_SUMMARY_BYTES, RETRAIN_TRIGGERS, topic_name
 
 GROUP = "driftline-retrain"
 
@@ -44,6 +45,8 @@ def open_consumer(settings: Settings) -> KafkaConsumer:
     """Return a consumer of the triggers that commits nothing by itself. Raises SetupError or TopicError."""
     name = topic_name(RETRAIN_TRIGGERS, settings.kafka)
     session = parse_duration(settings.worker.session_timeout)
+    kafka = settings.kafka
+    check_welcome(kafka.bootstrap_servers.split(","), open_security(kafka.security, os.environ))
     try:
         consumer = KafkaConsumer(
             group_id=settings.kafka.topic_prefix + GROUP,
@@ -54,10 +57,10 @@ def open_consumer(settings: Settings) -> KafkaConsumer:
             max_poll_interval_ms=parse_duration(settings.retrain.max_poll_interval),
             isolation_level="read_committed",
             bootstrap_timeout_ms=10_000,
-            **connection(settings.kafka),
+            **connection(kafka),
         )
     except KafkaError as error:
-        raise SetupError(f"no broker answers at {settings.kafka.bootstrap_servers}: {error}") from error
+        raise SetupError(f"no broker answers at {kafka.bootstrap_servers}: {error}") from error
     if not consumer.partitions_for_topic(name):
         consumer.close()
         raise TopicError(f"the topic {name} does not exist: run `driftline topics create`")
@@ -67,7 +70,7 @@ def open_consumer(settings: Settings) -> KafkaConsumer:
 
 def open_producer(settings: Settings) -> KafkaProducer:
     """Return a producer whose records are acknowledged by all replicas."""
-    return KafkaProducer(acks="all", **connection(settings.kafka))
+    return KafkaProducer(acks="all", max_request_size=MAX_SUMMARY_BYTES, **connection(settings.kafka))
 
 
 def event_ends(consumer: KafkaConsumer, kafka: KafkaSettings) -> dict[tuple[str, int], int]:

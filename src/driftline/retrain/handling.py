@@ -97,7 +97,7 @@ class Handling:
             self._wait_until = now + _RETRY_MS
             return False
         again = "" if run.attempt == 1 else f" (attempt {run.attempt}: the last one was not finished)"
-        log.info("%s Training a challenger for %s%s.", trigger.sentence, trigger.model, again)
+        log.info("%s Training a challenger for %s%s.", trigger.sentence, trigger.model, again, extra=_fields(trigger, "claimed"))
         self._run, self._ends, self._since = run, self._event_ends(), now
         self._beat_at = now + self._lease_ms // 3
         return False
@@ -167,7 +167,7 @@ class Handling:
         if known is not None and known.attempt == run.attempt and known.status != "running":
             self._tell()
             return True
-        log.warning("The run for trigger %s was taken over by another worker.", run.trigger_id)
+        log.warning("The run for trigger %s was taken over by another worker.", run.trigger_id, extra=_fields(self.trigger, "lost"))
         self._run, self._wait_until = None, now
         return False
 
@@ -193,4 +193,8 @@ class Handling:
             sentence = msgspec.json.decode(run.detail, type=ModelVersion).sentence
         except msgspec.MsgspecError:
             sentence = run.detail.decode(errors="replace")
-        log.info("%s, run %s: %s. %s", run.model, run.trigger_id, run.status, sentence)
+        log.info("%s, run %s: %s. %s", run.model, run.trigger_id, run.status, sentence, extra=_fields(self.trigger, run.status))
+
+
+def _fields(trigger: RetrainTrigger, event: str) -> dict[str, dict[str, str]]:
+    return {"fields": {"event": event, "model": trigger.model, "trigger_id": trigger.trigger_id}}

@@ -7,9 +7,9 @@ from typing import Any
 from kafka import KafkaProducer
 from sqlalchemy import Engine
 
-from driftline.contracts.deadletters import dead_letter_headers
+from driftline.contracts.deadletters import dead_letter
 from driftline.contracts.errors import DecodeError
-from driftline.contracts.settings import KafkaSettings
+from driftline.contracts.settings import KafkaSettings, LimitSettings
 from driftline.contracts.topics import DEAD_LETTERS
 from driftline.retrain.connection import connection
 from driftline.store import outbox, versions
@@ -43,13 +43,20 @@ def publish_turns(engine: Engine, kafka: KafkaSettings) -> int:
     return len(rows)
 
 
-def bury(producer: Any, kafka: KafkaSettings, record: Any, error: DecodeError) -> None:
+def bury(producer: Any, kafka: KafkaSettings, limits: LimitSettings, record: Any, error: DecodeError) -> None:
     """Send a record that can't be read to the dead letters, as it came, the reason beside it; returns once it is
     acknowledged.
     """
-    came_with = [(name, value or b"") for name, value in record.headers or ()]
-    headers = dead_letter_headers(
-        came_with, topic=record.topic, partition=record.partition, offset=record.offset, stage="retrain", error=error
-    )  # fmt: skip
+    letter = dead_letter(
+        record.key,
+        record.value,
+        list(record.headers or ()),
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        stage="retrain",
+        error=error,
+        most=limits.letter_bytes,
+    )
     name = kafka.topic_prefix + DEAD_LETTERS.name
-    producer.send(name, key=record.key, value=record.value, headers=headers).get(timeout=_WAIT_SECONDS)
+    producer.send(name, key=letter.key, value=letter.value, headers=letter.headers).get(timeout=_WAIT_SECONDS)

@@ -16,6 +16,7 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -33,16 +34,18 @@ from driftline.store.database import check_revision, open_database
 
 log = logging.getLogger("driftline.retrain")
 
+Beat = Callable[[str | None], None]
+
 _POLL_MS = 200
 _PUBLISH_EVERY_MS = 1_000
 _PUBLISH_RETRY_MS = 5_000
 
 
-def run_worker(settings: Settings, *, stop: threading.Event | None = None) -> int:
+def run_worker(settings: Settings, *, stop: threading.Event | None = None, beat: Beat = lambda _: None) -> int:
     """Work until told to stop (SIGTERM, SIGINT or ``stop``), and return the exit code.
 
     The first signal ends the training, if one is under way, and gives its run back; a second one ends this process at
-    once.
+    once. ``beat`` is called each time round, with what the worker waits for if it can't work.
 
     Raises:
         SetupError, TopicError, SchemaOutdated: what the worker needs is not there.
@@ -57,7 +60,7 @@ def run_worker(settings: Settings, *, stop: threading.Event | None = None) -> in
         try:
             producer = open_producer(settings)
             try:
-                _Worker(engine, settings, consumer, producer).run(stop)
+                _Worker(engine, settings, consumer, producer).run(stop, beat)
             finally:
                 producer.close(timeout=5)
         finally:
@@ -80,12 +83,13 @@ class _Worker:
         self._publish_at = 0
         self._broken = False  # the broker took nothing the last time
 
-    def run(self, stop: threading.Event) -> None:
+    def run(self, stop: threading.Event, beat: Beat) -> None:
         log.info("The retrain worker is ready.")
         try:
             while not stop.is_set():
                 self._advance(_now())
                 self._poll()
+                beat("the broker does not take what is to be published" if self._broken else None)
         finally:
             if self._handling is not None:
                 self._handling.abandon(_now())
@@ -122,7 +126,8 @@ class _Worker:
                 raise DecodeError("the record has no value")
             trigger = decode_json(record.value, RetrainTrigger)
         except DecodeError as error:
-            log.warning("A record at offset %d is no trigger: %s", record.offset, error.reason)
+            fields = {"event": "unreadable", "topic": record.topic, "partition": record.partition, "offset": record.offset, "code": error.code}
+            log.warning("A record at offset %d is no trigger: %s", record.offset, error.reason, extra={"fields": fields})
             self._unreadable = error
             return
         self._handling = Handling(self._engine, self._settings, trigger, owner=self._owner, event_ends=self._event_ends)
@@ -150,7 +155,7 @@ class _Worker:
             return not self._broken
         try:
             if self._unreadable is not None:
-                bury(self._producer, self._settings.kafka, self._record, self._unreadable)
+                bury(self._producer, self._settings.kafka, self._settings.limits, self._record, self._unreadable)
                 self._unreadable = None
             publish_turns(self._engine, self._settings.kafka)
         except KafkaError as error:

@@ -1,14 +1,16 @@
 """Many rows in one statement: the only place where the two dialects' inserts differ.
 
-SQLite runs a prepared statement for each row, in process. PostgreSQL gets one statement whose parameters are arrays,
-one for each column, whatever the
+SQLite runs a prepared statement for each row, in process, on the driver itself: what SQLAlchemy does with each row
+costs more than the row. PostgreSQL gets one statement whose parameters are arrays, one for each column, whatever the
 number of rows. Rows are written in the order of their keys, so that two transactions can't wait for one another's
 rows in a circle.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -17,6 +19,8 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Dialect,
+    Executable,
     Select,
     Table,
     and_,
@@ -26,6 +30,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from driftline.store.pg_arrays import array_of, array_type
+
 Row = Mapping[str, Any]
 
 
@@ -34,10 +40,11 @@ def insert_new(conn: Connection, into: Table, rows: Collection[Row]) -> None:
     if not rows:
         return
     ordered = _by_key(into, rows)
-    if conn.dialect.name == "postgresql":
-        conn.execute(_postgresql_insert(into, ordered[0]).on_conflict_do_nothing(), _arrays(ordered))
+    names = tuple(ordered[0])
+    if _is_postgresql(conn):
+        conn.execute(_postgresql_insert(into, names).on_conflict_do_nothing(), _arrays(into, ordered))
     else:
-        conn.execute(sqlite.insert(into).on_conflict_do_nothing(), ordered)
+        _each(conn, _sqlite_insert_new(into, names), ordered)
 
 
 def insert_returning_new(conn: Connection, into: Table, rows: Collection[Row]) -> set[tuple[Any, ...]]:
@@ -45,8 +52,8 @@ def insert_returning_new(conn: Connection, into: Table, rows: Collection[Row]) -
     uncommitted row is waited for.
     """
     ordered = _by_key(into, rows)
-    statement = _postgresql_insert(into, ordered[0]).on_conflict_do_nothing().returning(*into.primary_key.columns)
-    return {tuple(row) for row in conn.execute(statement, _arrays(ordered))}
+    statement = _postgresql_insert(into, tuple(ordered[0])).on_conflict_do_nothing().returning(*into.primary_key.columns)
+    return {tuple(row) for row in conn.execute(statement, _arrays(into, ordered)).all()}
 
 
 def upsert(conn: Connection, into: Table, rows: Collection[Row], *, unless_newer: str | None = None) -> None:
@@ -58,15 +65,11 @@ def upsert(conn: Connection, into: Table, rows: Collection[Row], *, unless_newer
     if not rows:
         return
     ordered = _by_key(into, rows, unless_newer)
-    keys = [c.name for c in into.primary_key]
-    if conn.dialect.name == "postgresql":
-        insert: Any = _postgresql_insert(into, ordered[0])
-        parameters: Any = _arrays(ordered)
+    names = tuple(ordered[0])
+    if _is_postgresql(conn):
+        conn.execute(_or_replaced(_postgresql_insert(into, names), into, names, unless_newer), _arrays(into, ordered))
     else:
-        insert, parameters = sqlite.insert(into), ordered
-    changed = {name: insert.excluded[name] for name in ordered[0] if name not in keys}
-    where = insert.excluded[unless_newer] >= into.c[unless_newer] if unless_newer else None
-    conn.execute(insert.on_conflict_do_update(index_elements=keys, set_=changed, where=where), parameters)
+        _each(conn, _sqlite_upsert(into, names, unless_newer), ordered)
 
 
 def update(conn: Connection, of: Table, rows: Collection[Row]) -> None:
@@ -74,15 +77,14 @@ def update(conn: Connection, of: Table, rows: Collection[Row]) -> None:
     if not rows:
         return
     ordered = _by_key(of, rows)
-    keys = [c.name for c in of.primary_key]
-    values = [name for name in ordered[0] if name not in keys]
-    if conn.dialect.name == "postgresql":
-        new = _unnested(of, list(ordered[0])).subquery("new")
+    names = tuple(ordered[0])
+    if _is_postgresql(conn):
+        keys = [c.name for c in of.primary_key]
+        new = _unnested(of, names).subquery("new")
         here = and_(*(of.c[name] == new.c[name] for name in keys))
-        conn.execute(of.update().values({name: new.c[name] for name in values}).where(here), _arrays(ordered))
-        return
-    statement = of.update().where(_is_key(of)).values({name: bindparam("new_" + name) for name in values})
-    conn.execute(statement, [{_parameter(keys, name): value for name, value in row.items()} for row in ordered])
+        conn.execute(of.update().values({name: new.c[name] for name in names if name not in keys}).where(here), _arrays(of, ordered))
+    else:
+        _each(conn, _sqlite_update(of, names), ordered)
 
 
 def delete(conn: Connection, of: Table, rows: Collection[Row]) -> None:
@@ -90,18 +92,20 @@ def delete(conn: Connection, of: Table, rows: Collection[Row]) -> None:
     if not rows:
         return
     ordered = _by_key(of, rows)
-    if conn.dialect.name == "postgresql":
-        gone = _unnested(of, list(ordered[0])).subquery("gone")
+    if _is_postgresql(conn):
+        gone = _unnested(of, tuple(ordered[0])).subquery("gone")
         here = and_(*(c == gone.c[c.name] for c in of.primary_key))
-        conn.execute(of.delete().where(here), _arrays(ordered))
-        return
-    conn.execute(of.delete().where(_is_key(of)), [{f"key_{k}": v for k, v in row.items()} for row in ordered])
+        conn.execute(of.delete().where(here), _arrays(of, ordered))
+    else:
+        _each(conn, _sqlite_delete(of), ordered)
 
 
 def append(conn: Connection, into: Table, rows: Sequence[Row]) -> None:
     """Insert rows that the database numbers, in the order given."""
-    if conn.dialect.name == "postgresql":
-        conn.execute(_postgresql_insert(into, rows[0]), _arrays(rows))
+    if not rows:
+        return
+    if _is_postgresql(conn):
+        conn.execute(_postgresql_insert(into, tuple(rows[0])), _arrays(into, rows))
     else:
         conn.execute(into.insert(), rows)
 
@@ -110,7 +114,7 @@ def insert_one(conn: Connection, into: Table, row: Row) -> bool:
     """Insert a row unless its primary key is there; say whether it was inserted. A rival's uncommitted row is waited
     for.
     """
-    insert = postgresql.insert(into) if conn.dialect.name == "postgresql" else sqlite.insert(into)
+    insert = postgresql.insert(into) if _is_postgresql(conn) else sqlite.insert(into)
     inserted = insert.values(row).on_conflict_do_nothing().returning(next(iter(into.primary_key)))
     return conn.execute(inserted).first() is not None
 
@@ -119,7 +123,7 @@ def among(conn: Connection, of: Column[Any], name: str) -> ColumnElement[bool]:
     """The condition that a column is one of many; ``name`` is the parameter that ``listed`` makes. One statement text
     for any number of them.
     """
-    if conn.dialect.name == "postgresql":
+    if _is_postgresql(conn):
         return of == func.any(bindparam(name, type_=ARRAY(of.type)))
     each = func.json_each(bindparam(name)).table_valued("value")
     return of.in_(select(each.c.value))
@@ -127,36 +131,86 @@ def among(conn: Connection, of: Column[Any], name: str) -> ColumnElement[bool]:
 
 def listed(conn: Connection, values: Sequence[Any]) -> Any:
     """The value of an ``among`` parameter."""
-    return list(values) if conn.dialect.name == "postgresql" else msgspec.json.encode(values).decode()
+    return list(values) if _is_postgresql(conn) else msgspec.json.encode(values).decode()
+
+
+def _is_postgresql(conn: Connection) -> bool:
+    return conn.dialect.name == "postgresql"
 
 
 def _by_key(of: Table, rows: Collection[Row], newest: str | None = None) -> list[Row]:
-    names = [c.name for c in of.primary_key]
-    chosen: dict[tuple[Any, ...], Row] = {}
-    for row in rows:
-        key = tuple([row[name] for name in names])
-        there = chosen.get(key) if newest else None
-        if there is None or row[newest or ""] >= there[newest or ""]:
-            chosen[key] = row
+    key_of = itemgetter(*(c.name for c in of.primary_key))
+    chosen: dict[Any, Row] = {}
+    if newest is None:
+        chosen = {key_of(row): row for row in rows}
+    else:
+        for row in rows:
+            key = key_of(row)
+            there = chosen.get(key)
+            if there is None or row[newest] >= there[newest]:
+                chosen[key] = row
     return [chosen[key] for key in sorted(chosen)]
 
 
-def _arrays(rows: Sequence[Row]) -> dict[str, list[Any]]:
-    return {"all_" + name: [row[name] for row in rows] for name in rows[0]}
+# ---- PostgreSQL
+def _arrays(of: Table, rows: Sequence[Row]) -> dict[str, Any]:
+    return {"all_" + name: array_of(of.c[name].type, [row[name] for row in rows]) for name in rows[0]}
 
 
 def _unnested(of: Table, names: Sequence[str]) -> Select[Any]:
-    arrays = [bindparam("all_" + name, type_=ARRAY(of.c[name].type)) for name in names]
-    return select(*(func.unnest(array).label(name) for name, array in zip(names, arrays, strict=True)))
+    arrays = [bindparam("all_" + name, type_=array_type(of.c[name].type)) for name in names]
+    return select(*(func.unnest(array, type_=of.c[name].type).label(name) for name, array in zip(names, arrays, strict=True)))
 
 
-def _postgresql_insert(into: Table, row: Row) -> postgresql.Insert:
-    return postgresql.insert(into).from_select(list(row), _unnested(into, list(row)))
+def _postgresql_insert(into: Table, names: Sequence[str]) -> postgresql.Insert:
+    return postgresql.insert(into).from_select(list(names), _unnested(into, names))
+
+
+def _or_replaced(insert: Any, into: Table, names: Sequence[str], unless_newer: str | None) -> Any:
+    keys = [c.name for c in into.primary_key]
+    changed = {name: insert.excluded[name] for name in names if name not in keys}
+    where = insert.excluded[unless_newer] >= into.c[unless_newer] if unless_newer else None
+    return insert.on_conflict_do_update(index_elements=keys, set_=changed, where=where)
+
+
+# ---- SQLite: the statement's text, and the columns in the order of its question marks
+_Text = tuple[str, tuple[str, ...]]
+_SQLITE: Dialect = sqlite.dialect()
+
+
+def _each(conn: Connection, text: _Text, rows: Sequence[Row]) -> None:
+    statement, names = text
+    values_of: Callable[[Row], Any] = itemgetter(*names)
+    conn.exec_driver_sql(statement, [values_of(row) if len(names) > 1 else (values_of(row),) for row in rows])
+
+
+def _text(statement: Executable, names: Mapping[str, str] | None = None) -> _Text:
+    compiled = statement.compile(dialect=_SQLITE)  # type: ignore[attr-defined]
+    return str(compiled), tuple((names or {}).get(name, name) for name in compiled.positiontup)
+
+
+@lru_cache
+def _sqlite_insert_new(into: Table, names: tuple[str, ...]) -> _Text:
+    return _text(sqlite.insert(into).values({name: bindparam(name) for name in names}).on_conflict_do_nothing())
+
+
+@lru_cache
+def _sqlite_upsert(into: Table, names: tuple[str, ...], unless_newer: str | None) -> _Text:
+    return _text(_or_replaced(sqlite.insert(into).values({name: bindparam(name) for name in names}), into, names, unless_newer))
+
+
+@lru_cache
+def _sqlite_update(of: Table, names: tuple[str, ...]) -> _Text:
+    keys = [c.name for c in of.primary_key]
+    parameters = {("key_" if name in keys else "new_") + name: name for name in names}
+    values: dict[str, Any] = {name: bindparam("new_" + name) for name in names if name not in keys}
+    return _text(of.update().values(values).where(_is_key(of)), parameters)
+
+
+@lru_cache
+def _sqlite_delete(of: Table) -> _Text:
+    return _text(of.delete().where(_is_key(of)), {"key_" + c.name: c.name for c in of.primary_key})
 
 
 def _is_key(of: Table) -> ColumnElement[bool]:
     return and_(*(c == bindparam("key_" + c.name) for c in of.primary_key))
-
-
-def _parameter(keys: Sequence[str], name: str) -> str:
-    return ("key_" if name in keys else "new_") + name

@@ -10,15 +10,21 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from psycopg.types.array import ListBinaryDumper
-from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select, text
 from sqlalchemy.exc import ArgumentError
 
 from driftline.contracts.errors import SchemaOutdated, SettingsError
+from driftline.store import pg_arrays
 from driftline.store.transactions import WRITES, reading, writing
 
 BUSY_MS = 60_000
 #: A writer stopped inside a transaction (SIGSTOP, a laptop's lid) blocks its successor no longer than this.
 IDLE_IN_TRANSACTION_MS = 4_000
+#: Nobody waits for a lock longer than this: whoever has it for so long is in trouble, and a step that ends is started again.
+LOCK_MS = 60_000
+#: A server that is not to be reached, or gone without a word, is found out within about this time.
+_REACH_S = 10
+_ALIVE = {"connect_timeout": _REACH_S, "keepalives_idle": _REACH_S, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x64726966_746C696E  # "driftlin": any number that nobody else takes
@@ -30,7 +36,8 @@ def open_database(url: str) -> Engine:
 
     SQLite: write-ahead log, every commit on the disk (``synchronous=FULL``: a commit that Kafka's offsets rely on
     must not be lost with the power),
-    writers wait for one another for a minute. PostgreSQL: a transaction left idle for 4 s is ended by the server.
+    writers wait for one another for a minute. PostgreSQL: a transaction left idle for 4 s is ended by the server, a lock is waited for a minute, a
+    connection that broke is replaced before it is used again. These are settings of a session: a pooler has to pool sessions, not transactions.
     What a statement was given, an event's features say, stands in no error and no log.
     """
     try:
@@ -40,7 +47,7 @@ def open_database(url: str) -> Engine:
     if parsed.drivername in ("postgresql", "postgres"):
         parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername == "postgresql+psycopg":
-        engine = create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
+        engine = create_engine(parsed, pool_pre_ping=True, hide_parameters=True, connect_args=_alive(parsed))
         event.listen(engine, "connect", _postgresql_connected)
         return engine
     if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
@@ -54,24 +61,42 @@ def open_database(url: str) -> Engine:
 
 def migrate(engine: Engine) -> None:
     """Bring the schema to this program's revision. From many processes at once too: one does it, the others wait and
-    find it done.
+    find it done. Raises SchemaOutdated where a newer program has been.
     """
     with writing(engine) as conn:
         if conn.dialect.name == "postgresql":
+            conn.execute(text("SET LOCAL lock_timeout = 0"))  # another process's migration takes as long as it takes
             conn.execute(select(func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
         config = _config()
+        _refuse_unknown(ScriptDirectory.from_config(config), MigrationContext.configure(conn).get_current_revision())
         config.attributes["connection"] = conn
         command.upgrade(config, "head")
 
 
 def check_revision(engine: Engine) -> None:
     """Raise SchemaOutdated unless the schema is at the revision that this program needs."""
-    wanted = ScriptDirectory.from_config(_config()).get_current_head()
+    scripts = ScriptDirectory.from_config(_config())
+    wanted = scripts.get_current_head()
     with reading(engine) as conn:
         found = MigrationContext.configure(conn).get_current_revision()
     if found != wanted:
+        _refuse_unknown(scripts, found)
         state = "empty" if found is None else f"at revision {found}"
         raise SchemaOutdated(f"the database is {state}, this program needs revision {wanted}: run `driftline db upgrade`")
+
+
+def _refuse_unknown(scripts: ScriptDirectory, found: str | None) -> None:
+    known = {script.revision for script in scripts.walk_revisions()}
+    if found is not None and found not in known:
+        raise SchemaOutdated(
+            f"the database is at revision {found}, which this program does not know: a newer Driftline has been here. "
+            "Run that one; to go back for good, restore the backup from before the upgrade"
+        )
+
+
+def _alive(url: URL) -> dict[str, int]:
+    """Return what is not said otherwise in the URL."""
+    return {name: value for name, value in _ALIVE.items() if name not in url.query}
 
 
 def _config() -> Config:
@@ -96,5 +121,7 @@ def _sqlite_begins(conn: Connection) -> None:
 def _postgresql_connected(dbapi: Any, _record: Any) -> None:
     dbapi.autocommit = True
     dbapi.execute(f"SET idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_MS}")
+    dbapi.execute(f"SET lock_timeout = {LOCK_MS}")
     dbapi.autocommit = False
+    pg_arrays.register(dbapi.adapters)
     dbapi.adapters.register_dumper(list, ListBinaryDumper)  # as text, bytes travel as twice their number of digits

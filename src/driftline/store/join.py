@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, Engine, bindparam, select
@@ -15,13 +15,17 @@ from driftline.store.cursors import advance
 from driftline.store.outbox import OutboxRow
 from driftline.store.outcome_rows import (
     Halves,
+    Judge,
     LabelRow,
     OutcomeChange,
+    OutcomeRow,
     PredictionRow,
     columns_of,
+    counted_of,
     halves_of,
     merge,
     outcome_of,
+    uncounted,
 )
 from driftline.store.tables import join_cursors, outcomes
 from driftline.store.transactions import Target, reading, writing
@@ -43,12 +47,14 @@ class JoinChange(msgspec.Struct, frozen=True, kw_only=True):
     labels: Sequence[LabelRow] = ()
 
 
-def apply(engine: Engine, change: JoinChange, deltas: Callable[[list[OutcomeChange]], Iterable[OutboxRow]]) -> list[OutcomeChange]:
+def apply(
+    engine: Engine, change: JoinChange, deltas: Callable[[list[OutcomeChange]], Iterable[OutboxRow]], judge: Judge = uncounted
+) -> list[OutcomeChange]:
     """Merge rows into the outcomes, store what ``deltas`` makes of the changes, and move the cursor: all of it or
     nothing.
 
-    ``deltas`` is called once, with the changes of complete outcomes in order of (model, event_id); the transaction
-    waits for it. Returns the changes.
+    ``judge`` says what a complete outcome is counted as; it is stored with it, and the old side of a later change has it. ``deltas`` is called once,
+    with the changes of complete outcomes in order of (model, event_id); the transaction waits for it. Returns the changes.
     Raises StaleState when another owner has moved the cursor.
     """
     news: dict[Key, Halves] = {}
@@ -68,7 +74,7 @@ def apply(engine: Engine, change: JoinChange, deltas: Callable[[list[OutcomeChan
             {"next_offset": change.next_offset, "watermark": change.watermark},
         ):
             raise StaleState(f"{change.source}[{change.partition}] is not at {change.expected_next}")
-        changes = _merged(conn, {key: news[key] for key in sorted(news)})
+        changes = _merged(conn, {key: news[key] for key in sorted(news)}, judge)
         outbox.add(conn, list(deltas(changes)))
     return changes
 
@@ -104,49 +110,66 @@ def cursor(target: Target, source: str, partition: int) -> int | None:
     return None if found is None else found.next_offset
 
 
-def _merged(conn: Connection, news: Mapping[Key, Halves]) -> list[OutcomeChange]:
-    olds = _locked(conn, news)
-    relabelled, rewritten, changes = [], [], []
-    for (model, event_id), new in news.items():
-        old = olds.get((model, event_id))
-        merged = new if old is None else merge(old, new)
+class _Held(NamedTuple):
+    """A row as it was found."""
+
+    halves: Halves
+    counted: bytes | None
+
+
+def _merged(conn: Connection, news: Mapping[Key, Halves], judge: Judge) -> list[OutcomeChange]:
+    fresh = {key: outcome_of(*key, new, judge) for key, new in news.items()}
+    olds = _locked(conn, news, fresh)
+    relabelled: list[bulk.Row] = []
+    rewritten: list[bulk.Row] = []
+    changes: list[OutcomeChange] = []
+    for key, new in news.items():
+        held = olds.get(key)
+        if held is None:
+            if fresh[key] is not None:
+                changes.append((None, fresh[key]))
+            continue
+        old, merged = held.halves, merge(held.halves, new)
         if merged == old:
             continue
-        if old is not None and (merged.prediction, merged.time) == (old.prediction, old.time):
-            relabelled.append({"model": model, "event_id": event_id, "label_time": merged.label_time, "label": merged.label})
-        elif old is not None:
-            rewritten.append(columns_of(model, event_id, merged))
-        pair = outcome_of(model, event_id, old), outcome_of(model, event_id, merged)
-        if pair != (None, None):
-            changes.append(pair)
+        model, event_id = key
+        before, after = outcome_of(model, event_id, old, judge, held.counted), outcome_of(model, event_id, merged, judge)
+        counted = counted_of(after)
+        if (merged.prediction, merged.time) == (old.prediction, old.time):
+            relabelled.append({"model": model, "event_id": event_id, "label_time": merged.label_time, "label": merged.label, "counted": counted})
+        else:
+            rewritten.append(columns_of(model, event_id, merged, counted))
+        if before is not None or after is not None:
+            changes.append((before, after))
     bulk.update(conn, outcomes, relabelled)  # a label leaves the prediction, the larger part, alone
     bulk.update(conn, outcomes, rewritten)
     return changes
 
 
-def _locked(conn: Connection, news: Mapping[Key, Halves]) -> dict[Key, Halves]:
+def _locked(conn: Connection, news: Mapping[Key, Halves], fresh: Mapping[Key, OutcomeRow | None]) -> dict[Key, _Held]:
     """Insert those that are new, and return the rows of the others as they were, locked until the transaction ends."""
     if not news:
         return {}
     if conn.dialect.name == "postgresql":
         # Inserting first makes two joins that meet a new event at once wait for one another; a plain read would show
         # it to neither.
-        fresh = bulk.insert_returning_new(conn, outcomes, [columns_of(*key, new) for key, new in news.items()])
-        return _read(conn, [key for key in news if key not in fresh], lock=True)
+        rows = [columns_of(*key, new, counted_of(fresh[key])) for key, new in news.items()]
+        inserted = bulk.insert_returning_new(conn, outcomes, rows)
+        return _read(conn, [key for key in news if key not in inserted], lock=True)
     olds = _read(conn, list(news))  # SQLite has one writer at a time
-    bulk.insert_new(conn, outcomes, [columns_of(*key, new) for key, new in news.items() if key not in olds])
+    bulk.insert_new(conn, outcomes, [columns_of(*key, new, counted_of(fresh[key])) for key, new in news.items() if key not in olds])
     return olds
 
 
-def _read(conn: Connection, keys: Sequence[Key], *, lock: bool = False) -> dict[Key, Halves]:
+def _read(conn: Connection, keys: Sequence[Key], *, lock: bool = False) -> dict[Key, _Held]:
     t = outcomes
-    columns = (t.c.event_id, t.c.time, t.c.prediction, t.c.label_time, t.c.label)
+    columns = (t.c.event_id, t.c.time, t.c.prediction, t.c.label_time, t.c.label, t.c.counted)
     statement = select(*columns).where(t.c.model == bindparam("of_model"), bulk.among(conn, t.c.event_id, "ids"))
     if lock:
         statement = statement.order_by(t.c.event_id).with_for_update()
-    found: dict[Key, Halves] = {}
+    found: dict[Key, _Held] = {}
     for model, group in groupby(keys, key=lambda key: key[0]):
         ids: Any = bulk.listed(conn, [event_id for _, event_id in group])
-        for event_id, *halves in conn.execute(statement, {"of_model": model, "ids": ids}):
-            found[(model, event_id)] = Halves(*halves)
+        for event_id, time, prediction, label_time, label, counted in conn.execute(statement, {"of_model": model, "ids": ids}).all():
+            found[model, event_id] = _Held(Halves(time, prediction, label_time, label), counted)
     return found

@@ -4,12 +4,14 @@ arrival order never matters.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from driftline.contracts.ids import content_hash
+from driftline.contracts.summaries import Counted
 
 Value = float | str | bool | None
 Feature = float | int | str | bool | None
@@ -48,6 +50,8 @@ class OutcomeRow(msgspec.Struct, frozen=True, kw_only=True):
     features: dict[str, Feature]
     label: float | str | bool
     label_time: int
+    #: What it was counted as; None: nowhere.
+    counted: Counted | None = None
 
 
 #: ``(None, new)`` completed, ``(old, None)`` withdrawn, ``(old, new)`` corrected.
@@ -72,9 +76,18 @@ class _PredictionBytes(msgspec.Struct, array_like=True):
     features: dict[str, Feature]
 
 
+#: What an outcome counts as: (model, version, event time, label time); None: it counts nowhere.
+Judge = Callable[[str, str, int, int], Counted | None]
+
+
+def uncounted(_model: str, _version: str, _event_time: int, _label_time: int) -> None:
+    """Count nothing: of rows that no pane has heard of."""
+
+
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode
 _decode_prediction = msgspec.msgpack.Decoder(_PredictionBytes).decode
 _decode_label = msgspec.msgpack.Decoder(Value).decode
+_decode_counted = lru_cache(maxsize=4096)(msgspec.msgpack.Decoder(Counted | None).decode)
 _WIDEST = 1 << 63
 
 
@@ -105,8 +118,8 @@ def merge(one: Halves, other: Halves) -> Halves:
     )
 
 
-def outcome_of(model: str, event_id: str, halves: Halves | None) -> OutcomeRow | None:
-    """Return the outcome, None while it is not complete."""
+def outcome_of(model: str, event_id: str, halves: Halves | None, judge: Judge = uncounted, counted: bytes | None = None) -> OutcomeRow | None:
+    """Return the outcome, None while it is not complete. It is counted as it was, or as ``judge`` says where nothing is stored."""
     if halves is None or halves.prediction is None or halves.label is None or halves.label_time is None:
         return None
     label = _decode_label(halves.label)
@@ -123,12 +136,31 @@ def outcome_of(model: str, event_id: str, halves: Halves | None) -> OutcomeRow |
         features=kept.features,
         label=label,
         label_time=halves.label_time,
+        counted=judge(model, kept.version, halves.time, halves.label_time) if counted is None else _decode_counted(counted),
     )
 
 
-def columns_of(model: str, event_id: str, halves: Halves) -> Mapping[str, Any]:
+def counted_of(outcome: OutcomeRow | None) -> bytes | None:
+    """Return what is stored of how an outcome was counted: None where there is none, MessagePack's nil where it counts nowhere."""
+    return None if outcome is None else _counted(outcome.counted)
+
+
+def columns_of(model: str, event_id: str, halves: Halves, counted: bytes | None) -> Mapping[str, Any]:
     """Return the row of the ``outcomes`` table."""
-    return {"model": model, "event_id": event_id, **msgspec.structs.asdict(halves)}
+    return {
+        "model": model,
+        "event_id": event_id,
+        "time": halves.time,
+        "prediction": halves.prediction,
+        "label_time": halves.label_time,
+        "label": halves.label,
+        "counted": counted,
+    }
+
+
+@lru_cache(maxsize=4096)
+def _counted(counted: Counted | None) -> bytes:
+    return _encode(counted)
 
 
 def _chosen(one: Halves, other: Halves) -> Halves:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import ceil
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
 
 from driftline.store import bulk
 from driftline.store.outcome_rows import Halves, OutcomeRow, outcome_of
@@ -22,10 +22,10 @@ def ripe_rows(target: Target, model: str, *, since: int, until: int, known_by: i
 
     Labels corrected after ``known_by`` are left out, not turned back: the table keeps the newest.
     """
-    columns = (t.c.event_id, t.c.time, t.c.prediction, t.c.label_time, t.c.label)
+    columns = (t.c.event_id, t.c.counted, t.c.time, t.c.prediction, t.c.label_time, t.c.label)
     with reading(target) as conn:
         rows = conn.execute(select(*columns).where(_ripe(model, since, until, known_by))).all()
-    found = (outcome_of(model, event_id, Halves(*halves)) for event_id, *halves in rows)
+    found = (outcome_of(model, event_id, Halves(*halves), counted=counted) for event_id, counted, *halves in rows)
     return sorted((o for o in found if o is not None), key=lambda o: (o.event_time, o.event_id))  # not a database's collation
 
 
@@ -52,21 +52,29 @@ def purge(target: Target, before: int) -> int:
     transaction for every few thousand.
     """
     deleted = 0
-    with reading(target) as conn:
-        names = list(_models(conn))
-    for model in names:
-        gone = _PURGE_ROWS
-        while gone == _PURGE_ROWS:
-            with writing(target) as conn:
-                gone = _purge_some(conn, model, before)
-            deleted += gone
+    while gone := purge_some(target, before):
+        deleted += gone
     return deleted
+
+
+def purge_some(target: Target, before: int) -> int:
+    """Delete a few thousand at the most of what ``purge`` would; return how many, 0 when nothing (that nobody holds) is left."""
+    with reading(target) as conn:
+        old = next((model for model in _models(conn) if conn.scalar(_older(model, before).limit(1)) is not None), None)
+    if old is None:
+        return 0
+    with writing(target) as conn:
+        return _purge_some(conn, old, before)
+
+
+def _older(model: str, before: int) -> Select[tuple[str]]:
+    return select(t.c.event_id).where(t.c.model == model, t.c.time < before)
 
 
 def _purge_some(conn: Connection, model: str, before: int) -> int:
     # Rows that a join holds at this moment are left for the next time, in place of waiting for them in an order of
     # our own.
-    old = select(t.c.event_id).where(t.c.model == model, t.c.time < before).limit(_PURGE_ROWS)
+    old = _older(model, before).limit(_PURGE_ROWS)
     keys = [{"model": model, "event_id": event_id} for event_id in conn.scalars(old.with_for_update(skip_locked=True))]
     bulk.delete(conn, t, keys)
     return len(keys)

@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, and_, or_, select
 
 from driftline.contracts.summaries import PaneKind
 from driftline.store import bulk
@@ -14,7 +14,7 @@ from driftline.store.detect_rows import PaneKey, PaneRow
 from driftline.store.tables import panes as t
 from driftline.store.transactions import Target, reading
 
-__all__ = ["FOREVER", "PaneKey", "PaneRow", "fetch", "older_than", "panes", "stretch"]
+__all__ = ["FOREVER", "PaneKey", "PaneRow", "fetch", "foldable", "panes", "stretch"]
 
 FOREVER = 1 << 62
 _COLUMNS = [c for c in t.c if c.name != "q"]
@@ -44,12 +44,16 @@ def stretch(target: Target, model: str, *, reference_id: str, kind: PaneKind, wi
         return [PaneRow(**row) for row in conn.execute(found).mappings()]
 
 
-def older_than(target: Target, models: Collection[str], before: int) -> list[PaneKey]:
-    """Return the panes of these models that started before ``before``."""
+def foldable(target: Target, model: str, width: int, folded: Mapping[PaneKind, int], *, forgotten: int, limit: int) -> list[PaneKey]:
+    """Return the keys of at most ``limit`` panes: those of this ``width`` that start before ``folded`` says for their kind,
+    and all that start before ``forgotten``.
+    """
+    gone = [t.c.start < forgotten, *(and_(t.c.width == width, t.c.kind == kind, t.c.start < before) for kind, before in sorted(folded.items()))]
     columns = [t.c[name] for name in PaneKey._fields]
+    furthest = max(forgotten, *folded.values()) if folded else forgotten
     with reading(target) as conn:
-        old = select(*columns).where(bulk.among(conn, t.c.model, "models"), t.c.start < before)
-        return sorted(PaneKey(*row) for row in conn.execute(old, {"models": bulk.listed(conn, sorted(models))}))
+        old = select(*columns).where(t.c.model == model, t.c.start < furthest, or_(*gone)).limit(limit)
+        return sorted(PaneKey(*row) for row in conn.execute(old))
 
 
 def panes(

@@ -48,6 +48,16 @@ outbox = Table(
 
 counters = Table("counters", metadata, _text("name", key=True), _int("value"))
 
+#: Names from outside that are let in, in the order in which they came: the models that nobody registered, the versions of each.
+admitted = Table(
+    "admitted",
+    metadata,
+    _text("scope", key=True),
+    _text("name", key=True),
+    _int("number"),
+    Index(None, "scope", "number", unique=True),
+)
+
 references = Table(
     "model_references",
     metadata,
@@ -82,6 +92,7 @@ outcomes = Table(
     _blob("prediction", null=True),
     _int("label_time", null=True),
     _blob("label", null=True),
+    _blob("counted", null=True),  # how it went into a pane; nil: it did not; NULL: not complete, or from before revision 0002
     Index(None, "model", "time"),
 )
 

@@ -7,9 +7,12 @@ from typing import Any, Literal, get_args
 
 from sqlalchemy import Engine
 
+from driftline.contracts.knock import check_welcome
+from driftline.contracts.security import open_security
 from driftline.contracts.settings import KafkaSettings, Settings
 from driftline.contracts.times import SECOND_MS, parse_duration
 from driftline.contracts.topics import INFERENCE_EVENTS, LABEL_EVENTS, MAX_SUMMARY_BYTES, SUMMARIES, Topic, topic_name
+from driftline.health.process import telemetry_of
 from driftline.store.database import check_revision, open_database
 from driftline.streams.detecting import Detect
 from driftline.streams.failstop import die
@@ -25,6 +28,8 @@ STEPS: tuple[Step, ...] = get_args(Step)
 
 #: How often idle partitions are looked for, and what an earlier owner left is published.
 _LOOK_ROUND_S = 1.0
+#: Of the time to drain, the share that may go by before the group is left.
+_DRAIN_SHARE = 0.8
 
 
 def create_app(settings: Settings, step: Step, environment: Mapping[str, str] | None = None) -> DriftApp:
@@ -33,7 +38,11 @@ def create_app(settings: Settings, step: Step, environment: Mapping[str, str] | 
     ``environment`` may hold the broker's password, see ``contracts.security``.
     """
     engine = open_database(settings.database)
-    check_revision(engine)
+    try:
+        check_revision(engine)
+    except Exception:
+        engine.dispose()
+        raise
     return {"summarise": _summarise_app, "join": _join_app, "detect": _detect_app}[step](settings, engine, environment or {})
 
 
@@ -47,6 +56,7 @@ def _summarise_app(settings: Settings, engine: Engine, environment: Environment)
     step = Summarise(app, settings, engine)
     _agent(app, settings, INFERENCE_EVENTS, step.take)
     _timer(app, parse_duration(settings.worker.flush_interval) / SECOND_MS, step.flush)
+    _last(app, step.flush)
     _timer(app, _LOOK_ROUND_S, step.look_for_idle)
     return app
 
@@ -68,6 +78,7 @@ def _detect_app(settings: Settings, engine: Engine, environment: Environment) ->
     positions[topic_name(SUMMARIES, settings.kafka)] = step.position
     _agent(app, settings, SUMMARIES, step.take)
     _timer(app, _LOOK_ROUND_S, step.open_all)
+    _last(app, step.finish)
     return app
 
 
@@ -75,13 +86,17 @@ def _app(settings: Settings, step: Step, positions: dict[str, LoadOffset], envir
     worker = settings.worker
     session = parse_duration(worker.session_timeout) / SECOND_MS
     secured = credentials(settings.kafka.security, environment)
+    check_welcome(settings.kafka.bootstrap_servers.split(","), open_security(settings.kafka.security, environment))
     options: dict[str, Any] = {"broker_credentials": secured} if secured is not None else {}
     if worker.instance_id is not None:
         options["consumer_group_instance_id"] = f"{worker.instance_id}-{step}"
-    return DriftApp(
+    app = DriftApp(
         group_id(settings.kafka, step),
         positions=positions,
-        transport_settings=TransportSettings(patience_s=parse_duration(worker.stall_timeout) / SECOND_MS),
+        transport_settings=TransportSettings(
+            patience_s=parse_duration(worker.stall_timeout) / SECOND_MS,
+            drain_deadline_s=parse_duration(worker.drain_timeout) / SECOND_MS * _DRAIN_SHARE,
+        ),
         broker=[f"kafka://{server.strip()}" for server in settings.kafka.bootstrap_servers.split(",")],
         broker_session_timeout=session,
         broker_heartbeat_interval=session / 6,
@@ -97,6 +112,8 @@ def _app(settings: Settings, step: Step, positions: dict[str, LoadOffset], envir
         producer_max_request_size=MAX_SUMMARY_BYTES,
         **options,
     )
+    app.telemetry = telemetry_of(settings)
+    return app
 
 
 def _agent(app: DriftApp, settings: Settings, topic: Topic, take: Callable[[Batch], Awaitable[None]]) -> None:
@@ -104,6 +121,8 @@ def _agent(app: DriftApp, settings: Settings, topic: Topic, take: Callable[[Batc
 
     async def agent(stream: Any) -> None:
         async for event in stream.noack().events():
+            app.telemetry.count("driftline_records_read_total", len(event.message.records), topic.name)
+            app.telemetry.count("driftline_batches_read_total", 1, topic.name)
             if await _done(app, take(event.message), topic.name):
                 event.ack()
 
@@ -118,10 +137,21 @@ def _timer(app: DriftApp, seconds: float, look: Callable[[], Awaitable[None]]) -
     app.timer(seconds)(tick)
 
 
+def _last(app: DriftApp, finish: Callable[[], Awaitable[None]]) -> None:
+    """Have a step finish when the app stops: what was read is sent and committed, and whoever reads on begins there."""
+
+    async def stopping(_app: Any, **_: Any) -> None:
+        if await _done(app, finish(), "drain"):
+            await app.consumer.commit()
+
+    app.on_before_shutdown.connect(stopping)  # type: ignore[arg-type]  # Faust's protocol has no names
+
+
 async def _done(app: DriftApp, step: Awaitable[None], what: str) -> bool:
     """Await a step, ending the process if it fails; but once told to stop, the producer may be gone before the step is, and that is no failure."""
     try:
-        await step
+        with app.telemetry.timed(what):
+            await step
     except Exception as error:  # noqa: BLE001  # whatever it is, going on would be wrong
         if not app.should_stop:
             die(what, error)

@@ -6,12 +6,13 @@ revision replaces the one before it. What may be committed is therefore the star
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from driftline.contracts.summaries import BlockSummary
 from driftline.detectors.parts import PartBuilder
-from driftline.streams.reading import Item, Reader, Rejected
+from driftline.streams.reading import Decoded, Reader, Rejected
 
 NewBuilder = Callable[[str], PartBuilder]
 
@@ -62,6 +63,8 @@ class SourceBlocks:
         self._open: OpenBlock | None = None
         self._done: list[BlockSummary] = []
         self._rejected: list[Rejected] = []
+        #: Events and late events by model, for the metrics.
+        self.events, self.late = Counter[str](), Counter[str]()
         # Where the log was cut inside a block (retention), the rest of that block goes one offset a piece: nobody can rebuild the block whole, and
         # detect drops the offsets that it has already.
         aligned = position // block_size * block_size
@@ -69,23 +72,21 @@ class SourceBlocks:
 
     @property
     def pending(self) -> int:
-        """How many finished summaries wait for the next flush."""
-        return len(self._done)
+        """How many finished summaries and dead letters wait for the next flush."""
+        return len(self._done) + len(self._rejected)
 
     @property
     def clean(self) -> bool:
         """Whether everything read has left in a flush."""
         return not self._done and not self._rejected and (self._open is None or not self._open.changed)
 
-    def feed(self, items: Sequence[Item]) -> None:
+    def feed(self, items: Decoded) -> None:
         """Read decoded records, in offset order, at or after the position."""
         i = 0
         while i < len(items):
-            block = self._block_of(items[i].record.offset)
-            j = i
-            while j < len(items) and items[j].record.offset < block.end:
-                j += 1
-            self._read(block, items[i:j])
+            block = self._block_of(items.records[i].offset)
+            j = items.before(block.end)
+            self._read(block, items.part(i, j))
             i = j
         if self._open is not None and self._open.next == self._open.end:
             self._finish(self._open)
@@ -120,7 +121,7 @@ class SourceBlocks:
         self._done += block.revision(self.partition, final=True)
         self._open = None
 
-    def _read(self, block: OpenBlock, items: Sequence[Item]) -> None:
+    def _read(self, block: OpenBlock, items: Decoded) -> None:
         rows, rejected, self.watermark, newest = self._reader.read(items, self.watermark)
         self.newest = max(self.newest, newest)
         self._rejected += rejected
@@ -129,5 +130,7 @@ class SourceBlocks:
             if builder is None:
                 builder = block.builders[part.model] = self._new_builder(part.model)
             builder.add(part.reference, part.rows)
+            self.events[part.model] += len(part.rows)
+            self.late[part.model] += int(part.rows.late.sum())
             block.changed.add(part.model)
-        self.position = block.next = items[-1].record.offset + 1
+        self.position = block.next = items.records[-1].offset + 1

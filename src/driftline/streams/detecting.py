@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from faust.types import TP
 from sqlalchemy import Engine
@@ -10,10 +12,13 @@ from sqlalchemy import Engine
 from driftline.contracts.errors import StaleState
 from driftline.contracts.settings import Settings
 from driftline.contracts.topics import SUMMARIES, topic_name
+from driftline.health.samples import Samples
 from driftline.store import detection
 from driftline.streams.continuity import Continuity, Fit
 from driftline.streams.detect.partition import DetectPartition
+from driftline.streams.detect.pending import Counters
 from driftline.streams.publishing import Publisher
+from driftline.streams.reading import Record
 from driftline.streams.sql_thread import SqlThread
 from driftline.streams.transport import Batch, DriftApp
 
@@ -31,6 +36,7 @@ class Detect:
         self._partitions: dict[TP, DetectPartition] = {}
         self._continuity = Continuity()
         self._working = asyncio.Lock()
+        app.telemetry.views.append(self._show)
 
     async def position(self, tp: TP) -> int | None:
         """Return where SQL says that the partition goes on."""
@@ -44,22 +50,53 @@ class Detect:
             if self._continuity.judge(batch, self._app.consumer) is not Fit.NEXT:
                 return
             partition = await self._open(batch.tp)
-            try:
-                await self._sql.run(partition.apply, batch.records)
-            except StaleState as error:
-                self._app.consumer.rewind(str(error))
-                return
-            await self._publisher.publish_outbox(self._sql, self._engine, partition.owner)
-            self._app.consumer.commit_to(batch.tp, batch.next, batch.epoch)
+            await self._save(batch.tp, partition, batch.records, batch.epoch)
 
     async def open_all(self) -> None:
-        """Open what has been assigned, and publish what an earlier owner left to be said."""
+        """Open what has been assigned, publish what an earlier owner left to be said, and save what has waited for long enough."""
         async with self._working:
             self._renew()
+            epoch = self._app.consumer.epoch
             for tp in self._app.consumer.assignment():
                 if tp.topic == self._topic and tp not in self._partitions:
                     partition = await self._open(tp)
                     await self._publisher.publish_outbox(self._sql, self._engine, partition.owner)
+            for tp, partition in list(self._partitions.items()):
+                await self._save(tp, partition, (), epoch)
+                await self._sql.run(partition.let_go)
+
+    async def finish(self) -> None:
+        """Save what the memory is ahead of SQL by: whoever reads on begins there."""
+        async with self._working:
+            epoch = self._app.consumer.epoch
+            if self._continuity.epoch == epoch:
+                for tp, partition in list(self._partitions.items()):
+                    await self._commit(tp, partition, partition.checkpoint, epoch)
+
+    async def _save(self, tp: TP, partition: DetectPartition, records: Sequence[Record], epoch: int) -> None:
+        """Let a partition take records; once it has committed, say what that left to be said, and let Kafka know how far SQL is."""
+        await self._commit(tp, partition, partial(partition.apply, records), epoch)
+
+    async def _commit(self, tp: TP, partition: DetectPartition, step: Callable[[], bool], epoch: int) -> None:
+        try:
+            saved = await self._sql.run(step)
+        except StaleState as error:
+            self._app.consumer.rewind(str(error))
+            return
+        self._count(partition)
+        if saved and partition.stored is not None:
+            await self._publisher.publish_outbox(self._sql, self._engine, partition.owner)
+            self._app.consumer.commit_to(tp, partition.stored, epoch)
+
+    def _count(self, partition: DetectPartition) -> None:
+        counted, partition.counters = partition.counters, Counters()
+        for outcome in ("applied", "superseded", "repeated", "undecodable"):
+            self._app.telemetry.count("driftline_summaries_total", getattr(counted, outcome), outcome)
+        self._app.telemetry.count("driftline_parts_after_close_total", counted.after_close)
+
+    def _show(self, samples: Samples) -> None:
+        for partition in list(self._partitions.values()):
+            partition.show(samples)
 
     async def _open(self, tp: TP) -> DetectPartition:
         partition = self._partitions.get(tp)

@@ -22,6 +22,9 @@ EXIT_CODE: Final = 70
 """``EX_SOFTWARE`` of sysexits.h: what a step that failed leaves behind."""
 
 _MESSAGE_LIMIT: Final = 500
+#: Raised by statements like ours, with sentences; ValueError, KeyError and their like quote what they were given.
+_PLAIN: Final = (RuntimeError, LookupError)
+_DISCREET: Final = ("driftline", "aiokafka", "kafka", "sqlalchemy", "faust", "mode")
 _LAST_WORDS_S: Final = 2.0
 
 
@@ -52,8 +55,12 @@ def die(what: str, error: BaseException) -> NoReturn:
 def failure_line(what: str, error: BaseException, now_ms: int) -> str:
     """Describe a failure as one line of JSON: when, in which step, the error, and the places it came through.
 
-    >>> json.loads(failure_line("flush", ValueError("no news"), now_ms=5))["message"]
-    'no news'
+    What others' errors say may quote an event, and is left out; which error it is, and where, is enough to find it.
+
+    >>> json.loads(failure_line("flush", OSError("no space left"), now_ms=5))["message"]
+    'no space left'
+    >>> json.loads(failure_line("take", ValueError("could not convert string to float: 'Ann Smith'"), now_ms=5))["message"]
+    ''
     """
     frames = traceback.extract_tb(error.__traceback__)
     return json.dumps(
@@ -63,7 +70,13 @@ def failure_line(what: str, error: BaseException, now_ms: int) -> str:
             "event": "fail-stop",
             "step": what,
             "error": type(error).__name__,
-            "message": str(error)[:_MESSAGE_LIMIT],
+            "message": _discreet(error)[:_MESSAGE_LIMIT],
             "trace": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
         }
     )
+
+
+def _discreet(error: BaseException) -> str:
+    """Return the first line of an error whose kind never quotes what an event held; databases quote on their second line."""
+    told = isinstance(error, OSError) or type(error) in _PLAIN or type(error).__module__.split(".")[0] in _DISCREET
+    return str(error).partition("\n")[0] if told else ""

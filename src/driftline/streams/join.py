@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -13,13 +14,17 @@ from driftline.contracts.errors import StaleState
 from driftline.contracts.settings import Settings
 from driftline.contracts.times import parse_duration
 from driftline.contracts.topics import INFERENCE_EVENTS, LABEL_EVENTS, Topic, topic_name
-from driftline.store import join
+from driftline.health.ages import show_age
+from driftline.health.samples import Samples
+from driftline.store import join, outcomes
 from driftline.store.join import JoinChange
 from driftline.store.outbox import OutboxRow
 from driftline.store.outcome_rows import OutcomeChange
+from driftline.streams.admission import Admission
 from driftline.streams.continuity import Continuity, Fit
 from driftline.streams.dead_letters import letter_row
-from driftline.streams.joining import Poll, delta_rows, read_labels, read_predictions
+from driftline.streams.joining import CountedAs, delta_rows, read_labels
+from driftline.streams.predictions import Poll, PredictionReader
 from driftline.streams.progress import ProgressTeller, Reached
 from driftline.streams.publishing import Publisher
 from driftline.streams.reading import Record, Rejected
@@ -29,6 +34,10 @@ from driftline.streams.sql_thread import SqlThread
 from driftline.streams.transport import Batch, DriftApp
 
 Read = Callable[[Sequence[Record], Settings], Poll]
+
+
+#: Where nothing was too old, nothing will be for a while.
+_NOTHING_OLD_S = 60.0
 
 
 class Join:
@@ -43,13 +52,16 @@ class Join:
         self._topic = topic_name(topic, settings.kafka)
         self._read = read
         self._feed = ReferenceFeed(sql, engine, 0)
+        self._admission = Admission(sql, engine, settings, self._feed)
         self._publisher = Publisher(app, settings.kafka)
         self._reached: dict[TP, Reached] = {}
         self._opened: set[TP] = set()
         self._continuity = Continuity()
+        self._look_again = 0.0
         self._working = asyncio.Lock()
         teller = ProgressTeller(f"join/{self._source}", settings.kafka.partitions, self._publisher)
         self._progress = SourceProgress(app, self._topic, teller, parse_duration(settings.worker.idle_timeout))
+        app.telemetry.views.append(self._show)
 
     async def position(self, tp: TP) -> int | None:
         """Return where SQL says that the partition goes on."""
@@ -64,7 +76,11 @@ class Join:
             await self._feed.refresh()
             expected = await self.position(batch.tp)
             records = [r for r in batch.records if r.offset >= (expected or 0)]
-            poll = await self._sql.run(self._read, records, self._settings)
+            poll = await asyncio.to_thread(self._read, records, self._settings)  # beside the other half's SQL, which mostly waits
+            models = {p.model for p in poll.predictions}
+            admitted = await self._admission.models(models)
+            if len(admitted) < len(models):  # summarise makes dead letters of them
+                poll.predictions = [p for p in poll.predictions if p.model in admitted]
             known = await self._known(batch.tp)
             reached = Reached(batch.next, max(known.watermark, poll.watermark), 0, max(known.newest, poll.newest))
             change = JoinChange(
@@ -78,10 +94,13 @@ class Join:
             )
             if records:
                 try:
-                    await self._sql.run(join.apply, self._engine, change, partial(self._said, batch.tp, batch.next, poll.rejected))
+                    said = partial(self._said, batch.tp, batch.next, poll.rejected)
+                    await self._sql.run(join.apply, self._engine, change, said, CountedAs(self._settings, self._feed.book))
                 except StaleState as error:
                     self._app.consumer.rewind(str(error))
                     return
+                self._app.telemetry.count("driftline_join_rows_total", len(poll.predictions), "prediction")
+                self._app.telemetry.count("driftline_join_rows_total", len(poll.labels), "label")
             await self._tell(batch.tp, reached)
             self._app.consumer.commit_to(batch.tp, batch.next, batch.epoch)
 
@@ -92,6 +111,16 @@ class Join:
             for tp in [tp for tp in self._app.consumer.assignment() if tp.topic == self._topic and tp not in self._opened]:
                 await self._tell(tp, await self._known(tp))
             await self._progress.look_for_idle(self._reached_now)
+            await self._let_go()
+
+    async def _let_go(self) -> None:
+        """Delete a few outcomes that are older than the retention; the owner of the first partition of predictions does it for all."""
+        first = self._reached.get(TP(self._topic, 0)) if self._source == INFERENCE_EVENTS.name else None
+        if first is None or first.watermark == 0 or time.monotonic() < self._look_again:
+            return
+        before = first.watermark - parse_duration(self._settings.retention.outcomes)
+        gone = await self._sql.run(outcomes.purge_some, self._engine, before)
+        self._look_again = time.monotonic() + (0.0 if gone else _NOTHING_OLD_S)
 
     async def _tell(self, tp: TP, reached: Reached) -> None:
         await self._publisher.publish_outbox(self._sql, self._engine, self._owner(tp))
@@ -101,10 +130,20 @@ class Join:
 
     def _said(self, tp: TP, sequence: int, rejected: Sequence[Rejected], changes: Sequence[OutcomeChange]) -> list[OutboxRow]:
         owner = self._owner(tp)
-        deltas = delta_rows(
-            changes, owner=owner, source=self._source, partition=tp.partition, sequence=sequence, settings=self._settings, book=self._feed.book
-        )
-        return deltas + [letter_row(owner, one, "join") for one in rejected]
+        self._count(changes)
+        deltas = delta_rows(changes, owner=owner, source=self._source, partition=tp.partition, sequence=sequence, book=self._feed.book)
+        return deltas + [letter_row(owner, one, "join", self._settings.limits) for one in rejected]
+
+    def _count(self, changes: Sequence[OutcomeChange]) -> None:
+        completed, withdrawn = sum(old is None for old, _ in changes), sum(new is None for _, new in changes)
+        for change, n in (("completed", completed), ("withdrawn", withdrawn), ("corrected", len(changes) - completed - withdrawn)):
+            self._app.telemetry.count("driftline_join_outcomes_total", n, change)
+
+    def _show(self, samples: Samples) -> None:
+        show_age(samples, f"join/{self._source}", [reached.watermark for reached in list(self._reached.values())])
+        if self._source == INFERENCE_EVENTS.name:
+            for name, model in self._settings.models.items():
+                samples.add("driftline_outcome_sample_ratio", model.outcome_sample, name)
 
     async def _known(self, tp: TP) -> Reached:
         """Return how far the partition has been joined, by whoever did it."""
@@ -127,6 +166,6 @@ class Join:
 def joins(app: DriftApp, settings: Settings, engine: Engine, sql: SqlThread) -> tuple[Join, Join]:
     """Return the two halves of the join: predictions and labels."""
     return (
-        Join(app, settings, engine, sql, topic=INFERENCE_EVENTS, read=read_predictions),
+        Join(app, settings, engine, sql, topic=INFERENCE_EVENTS, read=PredictionReader()),
         Join(app, settings, engine, sql, topic=LABEL_EVENTS, read=read_labels),
     )

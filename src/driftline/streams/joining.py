@@ -3,54 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from driftline.contracts.errors import DecodeError
-from driftline.contracts.events import InferenceEvent, LabelEvent, decode_inference, decode_label
-from driftline.contracts.ids import sample_hash
-from driftline.contracts.json_values import decode_features
+from driftline.contracts.events import LabelEvent, decode_label
 from driftline.contracts.reference import Reference
 from driftline.contracts.ripeness import label_wait
-from driftline.contracts.settings import Settings
-from driftline.contracts.summaries import OutcomeDelta, encode_summary
+from driftline.contracts.settings import ModelSettings, Settings
+from driftline.contracts.summaries import Counted, OutcomeDelta, encode_summary
 from driftline.contracts.times import parse_duration
 from driftline.contracts.topics import SUMMARIES
 from driftline.detectors.outcomes import Outcome
-from driftline.detectors.parts import outcome_parts
-from driftline.detectors.sample import kept_features
+from driftline.detectors.parts import counted_parts
 from driftline.store.outbox import OutboxRow
-from driftline.store.outcome_rows import LabelRow, OutcomeChange, OutcomeRow, PredictionRow
-from driftline.streams.pii import pii_secret
-from driftline.streams.reading import FAR_AHEAD, Record, Rejected, score_of
+from driftline.store.outcome_rows import LabelRow, OutcomeChange, OutcomeRow
+from driftline.streams.predictions import Poll, sampled
+from driftline.streams.reading import FAR_AHEAD, Record, Rejected
 from driftline.streams.references import ReferenceBook
-
-
-@dataclass
-class Poll:
-    """The rows of one poll, and how far event time came in it."""
-
-    predictions: list[PredictionRow] = field(default_factory=list)
-    labels: list[LabelRow] = field(default_factory=list)
-    rejected: list[Rejected] = field(default_factory=list)
-    watermark: int = 0
-    newest: int = 0
-
-
-def read_predictions(records: Sequence[Record], settings: Settings) -> Poll:
-    """Return the predictions that the sample keeps. Bad records are summarise's to reject: each is a dead letter once."""
-    poll = Poll()
-    skew = parse_duration(settings.worker.allowed_skew)
-    for record in records:
-        try:
-            event = decode_inference(record.value, record.headers)
-        except DecodeError:
-            continue
-        if event.event_time > record.timestamp + skew + FAR_AHEAD:
-            continue
-        _reach(poll, event.event_time, record.timestamp + skew)
-        if sampled(event.event_id, settings.model(event.model).outcome_sample):
-            poll.predictions.append(_prediction(event, settings))
-    return poll
 
 
 def read_labels(records: Sequence[Record], settings: Settings) -> Poll:
@@ -64,19 +32,14 @@ def read_labels(records: Sequence[Record], settings: Settings) -> Poll:
         try:
             event = decode_label(record.value, record.headers)
             if event.event_time > record.timestamp + skew + FAR_AHEAD:
-                raise DecodeError("event_time is more than a day ahead of the time at which the record was appended", record.value)
+                raise DecodeError("event_time is more than a day ahead of the time at which the record was appended", record.value, code="time_ahead")
         except DecodeError as error:
             poll.rejected.append(Rejected(record, error))
             continue
-        _reach(poll, event.event_time, record.timestamp + skew)
+        poll.reach(event.event_time, record.timestamp + skew)
         if sampled(event.event_id, settings.model(event.model).outcome_sample):
             poll.labels.append(_label(event))
     return poll
-
-
-def sampled(event_id: str, share: float) -> bool:
-    """Say whether an event belongs to the sample: by its id alone, so that prediction and label agree."""
-    return share >= 1.0 or sample_hash(event_id) < share * (1 << 63)
 
 
 def delta_rows(
@@ -86,47 +49,57 @@ def delta_rows(
     source: str,
     partition: int,
     sequence: int,
-    settings: Settings,
     book: ReferenceBook,
 ) -> list[OutboxRow]:
     """Return the outbox rows that tell detect what a transaction changed: for each model, take back the old and add the new."""
-    by_model: dict[str, list[OutcomeChange]] = {}
+    by_model: dict[str, list[tuple[Outcome, Counted, int]]] = {}
     for old, new in changes:
-        row = new if new is not None else old
-        if row is not None:
-            by_model.setdefault(row.model, []).append((old, new))
+        for row, sign in ((old, -1), (new, 1)):
+            if row is not None and row.counted is not None:
+                by_model.setdefault(row.model, []).append((_outcome(row), row.counted, sign))
     rows = []
     for model in sorted(by_model):
-        parts = outcome_parts(_Lateness(settings, book, model), _outcomes(by_model[model]), parse_duration(settings.model(model).pane))
+        signed = by_model[model]
+        references = {counted.reference_id: _known(book, model, counted.reference_id) for _, counted, _ in signed}
+        parts = counted_parts(references, signed)
         if parts:
             delta = OutcomeDelta(model, source, partition, sequence, parts)
-            key = model.encode()
-            rows.append(OutboxRow(owner=owner, topic=SUMMARIES.name, key=key, value=encode_summary(delta)))
+            rows.append(OutboxRow(owner=owner, topic=SUMMARIES.name, key=model.encode(), value=encode_summary(delta)))
     return rows
 
 
-class _Lateness:
-    """Which reference an outcome meets, and whether its label came too late to count for the sequential detectors."""
+class CountedAs:
+    """What an outcome counts as under the references and settings of this moment: asked once, when it is complete, and kept with it."""
 
-    def __init__(self, settings: Settings, book: ReferenceBook, model: str) -> None:
-        self._settings = settings.model(model)
+    def __init__(self, settings: Settings, book: ReferenceBook) -> None:
+        self._settings = settings
         self._book = book
-        self._model = model
+        self._panes: dict[str, tuple[ModelSettings, int]] = {}
+        self._waits: dict[tuple[str, str], int] = {}
 
-    def __call__(self, outcome: Outcome) -> tuple[Reference, bool] | None:
-        reference = self._book.at(self._model, outcome.version, outcome.event_time)
+    def __call__(self, model: str, version: str, event_time: int, label_time: int) -> Counted | None:
+        """Return the pane, and whether the label came too late to count for the sequential detectors; None without a reference for outcomes."""
+        reference = self._book.at(model, version, event_time)
         if reference is None or not reference.outcomes:
             return None
-        return reference, outcome.label_time - outcome.event_time > label_wait(self._settings, reference)
+        if model not in self._panes:
+            self._panes[model] = (self._settings.model(model), parse_duration(self._settings.model(model).pane))
+        settings, pane = self._panes[model]
+        key = (model, reference.reference_id)
+        if key not in self._waits:
+            self._waits[key] = label_wait(settings, reference)
+        return Counted(reference.reference_id, event_time // pane * pane, label_time - event_time > self._waits[key], settings.outcome_sample)
 
 
-def _outcomes(changes: Sequence[OutcomeChange]) -> list[tuple[Outcome | None, Outcome | None]]:
-    return [(_outcome(old), _outcome(new)) for old, new in changes]
+def _known(book: ReferenceBook, model: str, reference_id: str) -> Reference:
+    reference = book.get(model, reference_id)
+    if reference is None:
+        msg = f"outcomes of model {model} were counted under reference {reference_id}, which is not in the store"
+        raise LookupError(msg)
+    return reference
 
 
-def _outcome(row: OutcomeRow | None) -> Outcome | None:
-    if row is None:
-        return None
+def _outcome(row: OutcomeRow) -> Outcome:
     return Outcome(
         event_id=row.event_id,
         model=row.model,
@@ -137,35 +110,6 @@ def _outcome(row: OutcomeRow | None) -> Outcome | None:
         label=row.label,
         label_time=row.label_time,
     )
-
-
-def _reach(poll: Poll, event_time: int, bound: int) -> None:
-    poll.newest = max(poll.newest, event_time)
-    if event_time <= bound:
-        poll.watermark = max(poll.watermark, event_time)
-
-
-def _prediction(event: InferenceEvent, settings: Settings) -> PredictionRow:
-    return PredictionRow(
-        model=event.model,
-        event_id=event.event_id,
-        version=event.version,
-        event_time=event.event_time,
-        prediction=event.prediction,
-        score=score_of(event),
-        features=_features(event, settings),
-    )
-
-
-def _features(event: InferenceEvent, settings: Settings) -> dict[str, float | int | str | bool | None]:
-    """Return the features that the configuration keeps; what can't be read is left out, summarise says so."""
-    model = settings.model(event.model)
-    try:
-        fields = decode_features(event.features)
-    except DecodeError:
-        return {}
-    bounded = dict(sorted(fields.items())[: model.max_features]) if len(fields) > model.max_features else fields
-    return kept_features(bounded, model.pii, pii_secret(settings))
 
 
 def _label(event: LabelEvent) -> LabelRow:

@@ -4,79 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from driftline.contracts.cloudevents import is_structured
+from driftline.contracts.columnar_decoding import declared_bytes, decode_columnar, is_columnar
+from driftline.contracts.columnar_fields import MAX_DECODED_BYTES
 from driftline.contracts.errors import DecodeError
-from driftline.contracts.events import InferenceEvent, decode_inference
-from driftline.contracts.ids import sample_hash
-from driftline.contracts.json_values import FeatureDecoder
-from driftline.contracts.reference import CategoricalColumn, NumericColumn, Reference
+from driftline.contracts.events import MAX_HEADERS, InferenceEvent, decode_inference
+from driftline.contracts.reference import Reference
 from driftline.contracts.times import DAY_MS
-from driftline.detectors.rows import Rows
+from driftline.contracts.typed_events import TypedDecoder, TypedEvent
+from driftline.detectors.rows import Held, Rows
+from driftline.streams.columnar_rows import columnar_rows
+from driftline.streams.json_rows import JsonEvent, TolerantRows, bad_features, json_rows, score_of, shape_of, typed_columns
+from driftline.streams.records import Content, Decoded, Record, Rejected
 from driftline.streams.references import ReferenceBook
+from driftline.streams.runs import Group, groups_of, run_of, unfit_records
 
-
-class Record(Protocol):
-    """What a consumer hands over: bytes, and where they stood."""
-
-    @property
-    def topic(self) -> str:
-        """Where it stood."""
-        ...
-
-    @property
-    def partition(self) -> int:
-        """Where it stood."""
-        ...
-
-    @property
-    def offset(self) -> int:
-        """Where it stood."""
-        ...
-
-    @property
-    def timestamp(self) -> int:
-        """When it was appended, or made (ms)."""
-        ...
-
-    @property
-    def key(self) -> bytes | None:
-        """Its key."""
-        ...
-
-    @property
-    def value(self) -> bytes | None:
-        """Its bytes."""
-        ...
-
-    @property
-    def headers(self) -> Sequence[tuple[str, bytes]]:
-        """Its headers."""
-        ...
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """A record that can't be used, with the reason."""
-
-    record: Record
-    error: DecodeError
-
+__all__ = ["FAR_AHEAD", "Decoded", "ModelRows", "Reader", "Record", "Rejected", "decode", "score_of"]
 
 #: An event this much further ahead of its append time than the allowed skew is a dead letter: a pane of its own would stay open until then.
 FAR_AHEAD = DAY_MS
-_AHEAD = DecodeError("event_time is more than a day ahead of the time at which the record was appended")
-_BEHIND = DecodeError("event_time lies further back than panes are kept")
+#: In place of what was given out already, and may be forgotten.
+_GONE = DecodeError("given out")
 
-
-class Item(NamedTuple):
-    """A record and what was in it."""
-
-    record: Record
-    content: InferenceEvent | DecodeError
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -103,44 +58,81 @@ class Reader:
     max_features: int = 500
     #: What lies further behind its partition's greatest event time (ms) is a dead letter: its pane is gone.
     horizon: int = 90 * DAY_MS
-    _decoders: dict[str, FeatureDecoder] = field(default_factory=dict)
+    _typed: TypedDecoder = field(default_factory=TypedDecoder)
 
-    def read(self, items: Sequence[Item], watermark: int) -> tuple[list[ModelRows], list[Rejected], int, int]:
+    def __post_init__(self) -> None:
+        self._tolerant = TolerantRows(self._typed, self.max_features)
+
+    def decode(self, records: Sequence[Record]) -> Decoded:
+        """Decode each record, as the references met so far let expect; one that can't be used keeps its error."""
+        (whole,) = self.pieces(records, budget=None)
+        return whole
+
+    def pieces(self, records: Sequence[Record], budget: int | None = MAX_DECODED_BYTES) -> Iterator[Decoded]:
+        """Decode records piece by piece, at least one: as many at once as declare no more than ``budget`` decompressed bytes of columns.
+
+        A record of a few kilobytes may hold 64 MiB, and a poll brings thousands.
+        """
+        raws = [record.value if not record.headers or is_plain(record) else None for record in records]
+        typed, unfit = self._typed.decode(raws)
+        contents: list[Content] = typed  # type: ignore[assignment]  # every None is replaced, before it is given out
+        start = held = 0
+        for i in unfit:
+            raw = records[i].value
+            if budget is not None and is_columnar(raw):
+                size = declared_bytes(raw or b"")
+                if held and held + size > budget:
+                    yield Decoded(records[start:i], contents[start:i])
+                    contents[start:i] = [_GONE] * (i - start)
+                    start, held = i, 0
+                held += size
+            contents[i] = _content(records[i], self.max_features)
+        yield Decoded(records, contents) if start == 0 else Decoded(records[start:], contents[start:])
+
+    def read(self, items: Decoded, watermark: int) -> tuple[list[ModelRows], list[Rejected], int, int]:
         """Return the rows, the rejected records, the new watermark and the greatest event time met (skewed ones included)."""
-        rejected = [Rejected(i.record, i.content) for i in items if isinstance(i.content, DecodeError)]
-        events = [i.content for i in items if isinstance(i.content, InferenceEvent)]
-        kept = [i.record for i in items if isinstance(i.content, InferenceEvent)]
-        if not events:
+        rejected: list[Rejected] = []
+        if DecodeError in set(map(type, items.contents)):
+            rejected = [Rejected(r, c) for r, c in zip(items.records, items.contents, strict=True) if isinstance(c, DecodeError)]
+            places = [i for i, c in enumerate(items.contents) if not isinstance(c, DecodeError)]
+            items = Decoded([items.records[i] for i in places], [items.contents[i] for i in places])
+        run = run_of(items)
+        times = run.times
+        if not len(times):
             return [], rejected, watermark, 0
-        times = np.fromiter((e.event_time for e in events), np.int64, len(events))
-        appended = np.fromiter((r.timestamp for r in kept), np.int64, len(kept))
-        skewed = times > appended + self.allowed_skew
+        skewed = times > run.appended + self.allowed_skew
         reached = np.maximum.accumulate(np.where(skewed, 0, times))
         before = np.maximum(np.concatenate(([0], reached[:-1])), watermark)
-        ahead, behind = times > appended + self.allowed_skew + FAR_AHEAD, times < before - self.horizon
-        if ahead.any() or behind.any():
-            rejected += [Rejected(kept[i], _AHEAD if ahead[i] else _BEHIND) for i in np.flatnonzero(ahead | behind)]
-        groups: dict[tuple[str, str], list[int]] = {}
-        for i, event in enumerate(events):
-            if ahead[i] or behind[i]:
-                continue
-            groups.setdefault((event.model, event.version), []).append(i)
+        ahead, behind = times > run.appended + self.allowed_skew + FAR_AHEAD, times < before - self.horizon
+        unfit = ahead | behind | run.flawed
+        if unfit.any():
+            rejected += unfit_records(items, run, ahead, unfit)
         rows: list[ModelRows] = []
-        for (model, version), members in groups.items():
-            index = np.array(members, np.int64)
-            late = times[index] < before[index] - self.lateness_of.get(model, self.default_lateness)
-            for reference, part in self._by_reference(model, version, times[index]):
-                chosen = index[part]
-                quality = {"clock_skew": skewed[chosen].astype(np.int64)} if skewed[chosen].any() else {}
-                if self.references.has(model) and not self.references.knows(model, version):
-                    quality["unknown_version"] = np.ones(len(chosen), np.int64)
-                built, bad = self._rows(reference, [events[i] for i in chosen], times[chosen], late[part], quality)
-                rejected += [Rejected(kept[chosen[i]], error) for i, error in bad]
+        for group in groups_of(items, run, ~unfit):
+            if not len(group.places):
+                continue
+            times_here = times[group.places]
+            late = times_here < before[group.places] - self.lateness_of.get(group.model, self.default_lateness)
+            for reference, part in self._by_reference(group.model, group.version, times_here):
+                quality = self._quality(group, skewed[group.places[part]])
+                if group.columns is not None:
+                    inside = group.places[part] - run.starts[run.owners[group.places[0]]]
+                    built = columnar_rows(group.columns, inside, late[part], reference, quality, self.max_features)
+                else:
+                    owners = run.owners[group.places[part]].tolist()
+                    built, bad = self._json(reference, items, owners, times_here[part], late[part], quality)
+                    rejected += bad
                 if len(built):
-                    rows.append(ModelRows(model, reference, built))
-        return rows, rejected, max(watermark, int(reached[-1])), int(times[~(ahead | behind)].max(initial=0))
+                    rows.append(ModelRows(group.model, reference, built))
+        return rows, rejected, max(watermark, int(reached[-1])), int(times[~unfit].max(initial=0))
 
-    def _by_reference(self, model: str, version: str, times: NDArray[np.int64]) -> Iterator[tuple[Reference | None, NDArray[np.int64]]]:
+    def _quality(self, group: Group, skewed: Bools) -> dict[str, Ints]:
+        quality = {"clock_skew": skewed.astype(np.int64)} if skewed.any() else {}
+        if self.references.has(group.model) and not self.references.knows(group.model, group.version):
+            quality["unknown_version"] = np.ones(len(skewed), np.int64)
+        return quality
+
+    def _by_reference(self, model: str, version: str, times: Ints) -> Iterator[tuple[Reference | None, Ints]]:
         turns, references = self.references.timeline(model, version)
         if len(references) <= 1:
             yield (references[0] if references else None), np.arange(len(times))
@@ -149,73 +141,45 @@ class Reader:
         for i in np.unique(which):
             yield references[i], np.flatnonzero(which == i)
 
-    def _rows(
-        self,
-        reference: Reference | None,
-        events: list[InferenceEvent],
-        times: NDArray[np.int64],
-        late: NDArray[np.bool_],
-        quality: dict[str, NDArray[np.int64]],
-    ) -> tuple[Rows, list[tuple[int, DecodeError]]]:
-        batch = self._decoder(reference).decode([e.features for e in events])
-        errors = [(i, DecodeError("features can't be read", bytes(memoryview(events[i].features)))) for i in batch.bad]
-        if batch.bad:
-            fine = np.setdiff1d(np.arange(len(events)), np.array(batch.bad, np.int64))
-            events, times, late = [events[i] for i in fine], times[fine], late[fine]
-            quality = {name: counts[fine] for name, counts in quality.items()}
+    def _json(  # noqa: PLR0917  # the event's columns one by one
+        self, reference: Reference | None, items: Decoded, owners: Sequence[int], times: Ints, late: Bools, quality: Mapping[str, Ints]
+    ) -> tuple[Rows, list[Rejected]]:
+        events: list[JsonEvent] = [items.contents[i] for i in owners]  # type: ignore[misc]  # the group is one of JSON events
         if reference is not None:
-            quality |= {name: _spread(c, len(events)) for name, c in (("missing_fields", batch.missing), ("extra_fields", batch.extra)) if c}
-        rows = Rows(
-            event_ids=[e.event_id for e in events],
-            places=np.fromiter((sample_hash(e.event_id) for e in events), np.int64, len(events)),
-            times=times,
-            late=late,
-            versions=[e.version for e in events],
-            features=batch.columns,
-            predictions=[e.prediction for e in events],
-            scores=[score_of(e) for e in events],
-            quality=quality,
-        )
-        return rows, errors
-
-    def _decoder(self, reference: Reference | None) -> FeatureDecoder:
-        name = reference.reference_id if reference else ""
-        decoder = self._decoders.get(name)
-        if decoder is None:
-            columns = [c for c in reference.columns if c.role == "feature"] if reference else []
-            decoder = self._decoders[name] = FeatureDecoder(
-                [c.name for c in columns if isinstance(c, NumericColumn)],
-                [c.name for c in columns if isinstance(c, CategoricalColumn)],
-                keep_unknown=0 if reference is not None else self.max_features,
-            )
-        return decoder
+            shape = shape_of(reference)
+            alike = len(set(map(type, events))) == 1
+            unfit = sum(isinstance(event, InferenceEvent) for event in (events if not alike else events[:1]))
+            self._tolerant.expect(reference, shape, len(events) if alike and unfit else unfit, len(events))
+            if alike and isinstance(events[0], TypedEvent) and events[0].shape == shape:
+                return json_rows(events, times, late, typed_columns(events, shape), quality), []  # type: ignore[arg-type]  # all of one type
+        records = [items.records[i] for i in owners]
+        features: Mapping[str, Held] | Sequence[Mapping[str, object]]
+        if reference is not None:
+            features, counts, bad = self._tolerant.columns(reference, events, records)
+        else:
+            (features, bad), counts = self._tolerant.fields(events, records), {}
+        rejected = [Rejected(records[i], bad_features(events[i])) for i in bad]
+        if bad:
+            fine = np.setdiff1d(np.arange(len(events)), np.array(bad, np.int64))
+            events, times, late = [events[i] for i in fine.tolist()], times[fine], late[fine]
+            quality = {name: values[fine] for name, values in quality.items()}
+        return json_rows(events, times, late, features, {**quality, **counts}), rejected
 
 
-def _spread(counts: Mapping[int, int], n: int) -> NDArray[np.int64]:
-    spread = np.zeros(n, np.int64)
-    spread[list(counts)] = list(counts.values())
-    return spread
+def decode(records: Sequence[Record]) -> Decoded:
+    """Decode each record without expecting anything."""
+    return Decoded(records, [_content(record, 500) for record in records])
 
 
-def score_of(event: InferenceEvent) -> float | None:
-    """Return the score of an event: as published, or the probability of the predicted class."""
-    if event.score is not None or event.probabilities is None:
-        return event.score
-    return event.probabilities.get(str(event.prediction))
+def is_plain(record: Record) -> bool:
+    """Say whether a record's headers leave its value as it is."""
+    return len(record.headers) <= MAX_HEADERS and not is_structured(record.headers)
 
 
-def decode(records: Sequence[Record]) -> list[Item]:
-    """Decode each record; one that can't be used keeps its error."""
-    return [Item(record, _content(record)) for record in records]
-
-
-def versions_in(items: Sequence[Item]) -> set[tuple[str, str]]:
-    """Return the (model, version) pairs that the items name."""
-    return {(i.content.model, i.content.version) for i in items if isinstance(i.content, InferenceEvent)}
-
-
-def _content(record: Record) -> InferenceEvent | DecodeError:
+def _content(record: Record, max_features: int) -> Content:
     try:
+        if record.value is not None and is_columnar(record.value):
+            return decode_columnar(record.value, max_features=max_features)
         return decode_inference(record.value, record.headers)
     except DecodeError as error:
         return error

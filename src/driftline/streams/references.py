@@ -34,6 +34,14 @@ class ReferenceBook:
         """Say whether the version has a reference of its own, or one that serves every version."""
         return any(r.version in (version, ANY_VERSION) for r in self._references.get(model, {}).values())
 
+    def of(self, model: str) -> list[Reference]:
+        """Return a model's references."""
+        return list(self._references.get(model, {}).values())
+
+    def registered(self, model: str, version: str) -> bool:
+        """Say whether the version has a reference of its own."""
+        return any(r.version == version for r in self._references.get(model, {}).values())
+
     def get(self, model: str, reference_id: str) -> Reference | None:
         """Return a reference by its id."""
         return self._references.get(model, {}).get(reference_id)

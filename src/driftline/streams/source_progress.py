@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from aiokafka.errors import KafkaError
 from faust.types import TP
@@ -41,8 +42,9 @@ class SourceProgress:
             if reached is None:
                 continue
             try:
-                at_end = consumer.position_after(tp, reached.position) >= ends.offsets[tp]
+                # What follows the last record (a transaction's marker, or what it took back) has been read with it.
+                position = consumer.position_after(tp, reached.position)
             except KeyError:  # between two epochs
                 return
-            if self._idle.look(tp.partition, reached.position, at_end=at_end, asked_at=ends.asked_at):
-                await self._teller.tell_idle(tp.partition, reached)
+            if self._idle.look(tp.partition, position, at_end=position >= ends.offsets[tp], asked_at=ends.asked_at):
+                await self._teller.tell_idle(tp.partition, replace(reached, position=position))

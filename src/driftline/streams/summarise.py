@@ -8,19 +8,22 @@ from faust.types import TP
 from sqlalchemy import Engine
 
 from driftline.contracts.settings import Settings
-from driftline.contracts.summaries import encode_summary
 from driftline.contracts.times import parse_duration
-from driftline.contracts.topics import DEAD_LETTERS, INFERENCE_EVENTS, SUMMARIES, topic_name
+from driftline.contracts.topics import INFERENCE_EVENTS, SUMMARIES, topic_name
 from driftline.detectors.parts import PartBuilder
+from driftline.health.ages import show_age
+from driftline.health.samples import Samples
+from driftline.streams.admission import Admission
 from driftline.streams.blocks import Snapshot, SourceBlocks
 from driftline.streams.continuity import Continuity, Fit
-from driftline.streams.dead_letters import letter_headers
+from driftline.streams.dead_letters import letter_message
 from driftline.streams.detect.clock import SUMMARISE
 from driftline.streams.pii import pii_secret
 from driftline.streams.progress import ProgressTeller, Reached
 from driftline.streams.publishing import Message, Publisher
-from driftline.streams.reading import Item, Reader, Rejected, decode, versions_in
+from driftline.streams.reading import Reader
 from driftline.streams.reference_feed import ReferenceFeed
+from driftline.streams.sizing import encode_sized
 from driftline.streams.source_progress import SourceProgress
 from driftline.streams.sql_thread import SqlThread
 from driftline.streams.transport import Batch, DriftApp
@@ -36,7 +39,9 @@ class Summarise:
         self._app = app
         self._settings = settings
         self._publisher = Publisher(app, settings.kafka)
-        self._feed = ReferenceFeed(SqlThread(), engine, parse_duration(settings.worker.version_wait))
+        sql = SqlThread()
+        self._feed = ReferenceFeed(sql, engine, parse_duration(settings.worker.version_wait))
+        self._admission = Admission(sql, engine, settings, self._feed)
         self._reader = Reader(
             self._feed.book,
             {name: parse_duration(model.allowed_lateness) for name, model in settings.models.items()},
@@ -50,25 +55,33 @@ class Summarise:
         self._secret = pii_secret(settings)
         self._continuity = Continuity()
         self._flushing = asyncio.Lock()
+        app.telemetry.views.append(self._show)
         teller = ProgressTeller(SUMMARISE, settings.kafka.partitions, self._publisher)
         topic = topic_name(INFERENCE_EVENTS, settings.kafka)
         self._progress = SourceProgress(app, topic, teller, parse_duration(settings.worker.idle_timeout))
 
     async def take(self, batch: Batch) -> None:
-        """Take one batch in."""
-        items = decode(batch.records)
-        await self._feed.wait_for(versions_in(items))
+        """Take one batch in, in pieces that fit in memory."""
+        for i, piece in enumerate(self._reader.pieces(batch.records)):
+            items = await self._admission.judged(piece)
+            await self._feed.wait_for(items.versions())
+            if not (self._begun(batch) if i == 0 else self._app.consumer.epoch == batch.epoch):
+                return
+            blocks = self._blocks.get(batch.tp)
+            if blocks is None:
+                blocks = self._blocks[batch.tp] = self._begin(batch.tp)
+            blocks.feed(items.part(items.before(blocks.position)))
+            if blocks.pending > _PENDING_MOST:
+                await self.flush()
+
+    def _begun(self, batch: Batch) -> bool:
+        """Say whether a batch is to be read, forgetting what belongs to an older epoch."""
         known = self._continuity.epoch
         if self._continuity.judge(batch, self._app.consumer) is not Fit.NEXT:
-            return
+            return False
         if self._continuity.epoch != known:
             self._blocks, self._floors = {}, {}
-        blocks = self._blocks.get(batch.tp)
-        if blocks is None:
-            blocks = self._blocks[batch.tp] = self._begin(batch.tp)
-        blocks.feed(_unread(items, blocks.position))
-        if blocks.pending > _PENDING_MOST:
-            await self.flush()
+        return True
 
     async def flush(self) -> None:
         """Send what has changed and, once the broker has it, say how far that reaches and what may be committed."""
@@ -77,6 +90,7 @@ class Summarise:
             if not self._blocks or consumer.epoch != epoch:
                 return
             taken = {tp: blocks.take() for tp, blocks in self._blocks.items()}  # one snapshot, nothing awaited in between
+            self._count()
             await self._publisher.send(m for snapshot in taken.values() for m in self._messages(snapshot))
             await self._progress.tell({tp.partition: _reached(snapshot) for tp, snapshot in taken.items()})
             for tp, snapshot in taken.items():
@@ -99,6 +113,16 @@ class Summarise:
             return None
         return Reached(start.offset, _watermark(start.metadata), start.offset)
 
+    def _count(self) -> None:
+        for blocks in self._blocks.values():
+            for name, counts in (("driftline_events_total", blocks.events), ("driftline_events_late_total", blocks.late)):
+                for model, n in counts.items():
+                    self._app.telemetry.count_of_model(name, n, model)
+                counts.clear()
+
+    def _show(self, samples: Samples) -> None:
+        show_age(samples, INFERENCE_EVENTS.name, [blocks.watermark for blocks in list(self._blocks.values())])
+
     def _begin(self, tp: TP) -> SourceBlocks:
         start = self._app.consumer.start_of(tp)
         return SourceBlocks(
@@ -115,20 +139,12 @@ class Summarise:
         return PartBuilder(parse_duration(settings.pane), settings.sample_rows_per_pane, settings.learning_rows, settings.pii, self._secret)
 
     def _messages(self, snapshot: Snapshot) -> list[Message]:
-        summaries = [Message(SUMMARIES.name, s.model.encode(), encode_summary(s)) for s in snapshot.summaries]
-        return summaries + [_dead_letter(rejected) for rejected in snapshot.rejected]
-
-
-def _dead_letter(rejected: Rejected) -> Message:
-    return Message(DEAD_LETTERS.name, rejected.record.key, rejected.record.value, headers=letter_headers(rejected, "summarise"))
+        summaries = [Message(SUMMARIES.name, s.model.encode(), encode_sized(s)) for s in snapshot.summaries]
+        return summaries + [letter_message(rejected, "summarise", self._settings.limits) for rejected in snapshot.rejected]
 
 
 def _reached(snapshot: Snapshot) -> Reached:
     return Reached(snapshot.position, snapshot.watermark, snapshot.commit, snapshot.newest)
-
-
-def _unread(items: list[Item], position: int) -> list[Item]:
-    return items if not items or items[0].record.offset >= position else [i for i in items if i.record.offset >= position]
 
 
 def _watermark(metadata: str) -> int:

@@ -32,8 +32,19 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+class LogFormat(StrEnum):
+    """How it is told."""
+
+    JSON = "json"
+    TEXT = "text"
+
+
+#: Steps end themselves when worker.drain_timeout is over; the supervisor waits a little longer before it kills them.
+_LEAVING_S = 3.0
+
 Setup = Annotated[bool, typer.Option("--setup", help="Create missing topics and bring the database up to date first.")]
-Level = Annotated[LogLevel, typer.Option("--log-level", help="How much is told on standard error, one line of JSON each.")]
+Level = Annotated[LogLevel, typer.Option("--log-level", help="How much is told on standard error.")]
+Format = Annotated[LogFormat, typer.Option("--log-format", envvar="DRIFTLINE_LOG_FORMAT", help="One line each: JSON for machines, or text.")]
 
 
 def worker(
@@ -42,8 +53,11 @@ def worker(
     *,
     step: Annotated[Step | None, typer.Option("--step", help="Run this one step in this very process, with nobody to restart it.")] = None,
     setup: Setup = False,
-    drain: Annotated[float, typer.Option(min=0, help="Seconds that the steps have to finish when told to stop.")] = 15.0,
+    drain: Annotated[
+        float | None, typer.Option(min=0, help="Seconds that the steps have to finish when told to stop; without it worker.drain_timeout.")
+    ] = None,
     log_level: Level = LogLevel.INFO,
+    log_format: Format = LogFormat.JSON,
 ) -> None:
     """Run the stream steps until told to stop.
 
@@ -53,7 +67,7 @@ def worker(
 
     if step is not None and steps:
         raise typer.BadParameter("name steps, or one with --step, not both")
-    configure(log_level.value, step=step.value if step is not None else "worker")
+    configure(log_level.value, log_format.value, step=step.value if step is not None else "worker")
     state = state_of(ctx)
     if step is not None:
         from driftline.cli.step import is_supervised, run_step
@@ -62,9 +76,13 @@ def worker(
             prepare(state, setup=setup)
         raise typer.Exit(run_step(state.settings, step.value))
     from driftline.cli.supervisor import Supervisor
+    from driftline.contracts.times import SECOND_MS, parse_duration
 
     prepare(state, setup=setup)
-    raise typer.Exit(Supervisor(_commands(state, _chosen(state.settings, steps), log_level), drain_s=drain).run())
+    own = parse_duration(state.settings.worker.drain_timeout) / SECOND_MS
+    logs = ["--log-level", log_level.value, "--log-format", log_format.value]
+    commands = _commands(state, _chosen(state.settings, steps), logs)
+    raise typer.Exit(Supervisor(commands, drain_s=drain if drain is not None else own + _LEAVING_S).run())
 
 
 def prepare(state: State, *, setup: bool) -> None:
@@ -103,8 +121,8 @@ def _chosen(settings: Settings, steps: list[Step] | None) -> list[Step]:
     return list(Step)
 
 
-def _commands(state: State, steps: list[Step], level: LogLevel) -> dict[str, list[str]]:
+def _commands(state: State, steps: list[Step], logs: list[str]) -> dict[str, list[str]]:
     import sys
 
     config = [] if state.config is None else ["--config", str(Path(state.config).resolve())]
-    return {s.value: [sys.executable, "-m", "driftline", *config, "worker", "--step", s.value, "--log-level", level.value] for s in steps}
+    return {s.value: [sys.executable, "-m", "driftline", *config, "worker", "--step", s.value, *logs] for s in steps}

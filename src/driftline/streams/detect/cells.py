@@ -87,7 +87,7 @@ class Cells:
 
     def ensure(self, keys: Iterable[PaneKey]) -> None:
         """Bring the keys that are stored but not in memory, in one query."""
-        wanted = [key for key in dict.fromkeys(keys) if key not in self._cells and key not in self._absent]
+        wanted = [key for key in dict.fromkeys(keys) if key not in self._cells and key not in self._absent and key not in self.dropped]
         if wanted:
             self.load(self._fetch(wanted))
             self._absent.update(key for key in wanted if key not in self._cells)
@@ -139,7 +139,7 @@ class Cells:
     ) -> list[tuple[PaneKey, Cell]]:
         """Return the on-time cells of a stretch of event time, in order: those in memory, the stored ones for the rest."""
         rows = self._fetch_range(model, reference_id, kind, width, since, until)
-        self.load(row for row in rows if key_of(row) not in self._cells)
+        self.load(row for row in rows if (key := key_of(row)) not in self._cells and key not in self.dropped)
         found = [
             (key, cell)
             for key, cell in self._cells.items()

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from driftline.alerts import episodes
 from driftline.alerts.episodes import Crossing, Episode
 from driftline.contracts.findings import Cause
+from driftline.contracts.ripeness import label_wait
 from driftline.contracts.settings import ModelSettings, config_hash
 from driftline.contracts.times import HOUR_MS, parse_duration
 from driftline.detectors.decider import Verdict
@@ -15,9 +16,10 @@ from driftline.store.detect_rows import PaneKey
 from driftline.streams.detect.causes import causes_of, discreet, plain_causes, window_causes
 from driftline.streams.detect.cells import Cell, Cells, merged, ranges_of
 from driftline.streams.detect.evidence_book import EvidenceBook
+from driftline.streams.detect.folding import reach
 from driftline.streams.detect.said import Turn
 from driftline.streams.detect.series import LONGEST, changed_columns, dated, strongest_of
-from driftline.streams.detect.state import Track
+from driftline.streams.detect.state import REMEMBERED_WINDOWS, Track
 from driftline.streams.detect.wording import version_of
 
 #: The effect of an open episode is measured over so many trailing windows, since its onset at the most: what wanders slowly has no interval worth the
@@ -37,6 +39,7 @@ class EpisodeKeeper:
         self._evidence = evidence
         self._hash = config_hash(settings)
         self._pane = parse_duration(settings.pane)
+        self._window = parse_duration(settings.window)
 
     def pane_closed(self, turn: Turn, verdict: Verdict) -> None:
         """Open an episode if the decider's evidence has reached the budget."""
@@ -44,9 +47,10 @@ class EpisodeKeeper:
             return
         key, reference = turn.key, turn.reference
         onset = verdict.onset if verdict.onset is not None else key.start
-        since = self._panes(key, onset - self._pane + 1, key.start + 1)
+        since = self._since(key, onset - self._pane + 1)
         pane = merged([cell for _, cell in since], self._cells.layout(key))
-        effects = self._evidence.decider(reference).effects(key.kind, pane.counts, max(1, len(since)) * self._pane / HOUR_MS)
+        width = sum(k.width for k, _ in since) or self._pane
+        effects = self._evidence.decider(reference).effects(key.kind, pane.counts, width / HOUR_MS)
         causes = dated(causes_of(verdict, effects, reference.importance), self._series(key), pane.layout)
         self._open(turn, verdict, onset, pane, causes, since)
 
@@ -75,6 +79,8 @@ class EpisodeKeeper:
 
     def _follow(self, turn: Turn, episode: Episode) -> None:
         key, reference = turn.key, turn.reference
+        if key.start + key.width <= episode.onset:
+            return  # late rows have opened a window of before its time, which says nothing of it
         since = max(episode.onset // key.width * key.width, key.start - (_TRAILING_WINDOWS - 1) * key.width)
         seen = self._cells.range(self._model, key.reference_id, key.kind, key.width, since, key.start + 1)
         pane = merged([cell for _, cell in seen], self._cells.layout(key))
@@ -84,7 +90,7 @@ class EpisodeKeeper:
         if after.ended_at is None:
             turn.track.episodes[key.kind] = after
         else:
-            self._forget(turn.track, after)
+            self._forget(turn.track, after, turn)
         if alert is not None:
             turn.said.alerts.append(alert)
 
@@ -122,12 +128,21 @@ class EpisodeKeeper:
     def _end(self, track: Track, episode: Episode, turn: Turn) -> None:
         how: episodes.Replaced = "accepted" if turn.reference.origin == "accepted" else "superseded"
         over, alert = episodes.ended(episode, how, turn.at, self._hash)
-        self._forget(track, over)
+        self._forget(track, over, turn)
         turn.said.alerts.append(alert)
 
-    def _forget(self, track: Track, over: Episode) -> None:
-        track.end(over)
+    def _forget(self, track: Track, over: Episode, turn: Turn) -> None:
+        track.end(over, turn.at - label_wait(self._settings, turn.reference) - REMEMBERED_WINDOWS * self._window)
         self._evidence.forget(track, over.kind)
+
+    def _since(self, key: PaneKey, since: int) -> Found:
+        """Return the panes from ``since`` to the one that closes; what is older than their reach by windows, from the start of the first."""
+        near = max(since, reach(key.start, self._pane, self._window))
+        found = self._panes(key, near, key.start + 1)
+        if since >= near:
+            return found
+        first = since // self._window * self._window
+        return self._cells.range(self._model, key.reference_id, key.kind, self._window, first, near) + found
 
     def _panes(self, key: PaneKey, since: int, until: int) -> Found:
         return self._cells.range(self._model, key.reference_id, key.kind, self._pane, since, until)

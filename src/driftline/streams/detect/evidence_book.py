@@ -5,18 +5,25 @@ from __future__ import annotations
 from driftline.contracts.reference import Reference
 from driftline.contracts.settings import ModelSettings, budget_hours
 from driftline.contracts.summaries import PaneKind
-from driftline.contracts.times import HOUR_MS
+from driftline.contracts.times import HOUR_MS, MINUTE_MS, parse_duration
 from driftline.detectors.decider import Decider, DeciderConfig, Verdict
 from driftline.detectors.evidence import DeciderState
-from driftline.streams.detect.cells import Cell
+from driftline.store.detect_rows import PaneKey
+from driftline.streams.detect.cells import Cell, Cells
 from driftline.streams.detect.said import Turn
 from driftline.streams.detect.state import Track
 
+#: Evidence is large and every pane changes all of it: it is stored when event time passes a multiple of this, and made again from the panes since.
+_STORED_EVERY = MINUTE_MS
+
 
 class EvidenceBook:
-    """Deciders built once; states decoded once, and encoded into the track with every step."""
+    """Deciders built once; states decoded once, and encoded into the track every minute of event time."""
 
-    def __init__(self, settings: ModelSettings) -> None:
+    def __init__(self, model: str, settings: ModelSettings, cells: Cells) -> None:
+        self._model = model
+        self._cells = cells
+        self._pane = parse_duration(settings.pane)
         self._config = DeciderConfig(budget_hours=budget_hours(settings), tolerance=settings.tolerance)
         self._deciders: dict[str, Decider] = {}
         self._states: dict[tuple[str, PaneKind], DeciderState] = {}
@@ -29,12 +36,13 @@ class EvidenceBook:
         return decider
 
     def take(self, turn: Turn, cell: Cell) -> Verdict:
-        """Let the decider take a closed pane, and return where the evidence stands."""
-        key, decider = turn.key, self.decider(turn.reference)
-        before = self._state(turn.track, key.kind, decider)
-        after = decider.step(before, key.kind, cell.pane.counts, key.start + key.width, key.width / HOUR_MS)
-        self._states[key.reference_id, key.kind] = after
-        turn.track.evidence[key.kind] = after.encode()
+        """Let the decider take a closed pane, and return where the evidence stands. The track's ``last_end`` is that of the panes before."""
+        key, track, decider = turn.key, turn.track, self.decider(turn.reference)
+        after = self._states[key.reference_id, key.kind] = _stepped(decider, self._state(track, key.kind, decider), key, cell)
+        end, last, stored = key.start + key.width, track.last_end.get(key.kind, 0), track.evidence_until.get(key.kind)
+        # A pane out of its order can't be taken in it again.
+        if stored is None or end // _STORED_EVERY != stored // _STORED_EVERY or key.start < last:
+            _store(track, key.kind, after, max(end, last))
         return decider.verdict(after)
 
     def verdict(self, track: Track, reference: Reference, kind: PaneKind) -> Verdict:
@@ -42,22 +50,41 @@ class EvidenceBook:
         decider = self.decider(reference)
         return decider.verdict(self._state(track, kind, decider))
 
+    def settle(self, track: Track, reference: Reference, kind: PaneKind) -> None:
+        """Store the evidence as it stands: a pane that it came from is about to change."""
+        _store(track, kind, self._state(track, kind, self.decider(reference)), track.last_end.get(kind, 0))
+
     def forget(self, track: Track, kind: PaneKind) -> None:
         """Begin anew: an episode has ended."""
         self._states.pop((track.reference_id, kind), None)
+        track.evidence.pop(kind, None)
+        track.evidence_until[kind] = track.last_end.get(kind, 0)
 
     def _state(self, track: Track, kind: PaneKind, decider: Decider) -> DeciderState:
         key = (track.reference_id, kind)
         if key not in self._states:
-            self._states[key] = _restored(track.evidence.get(kind), decider)
+            self._states[key] = self._made_again(track, kind, decider)
         return self._states[key]
 
+    def _made_again(self, track: Track, kind: PaneKind, decider: Decider) -> DeciderState:
+        raw, last = track.evidence.get(kind), track.last_end.get(kind, 0)
+        try:
+            state = decider.decode(raw) if raw is not None else decider.start()
+        except ValueError:
+            # Made under another tolerance or budget: evidence for another question counts for nothing here.
+            return decider.start()
+        stored = track.evidence_until.get(kind, last)
+        if stored < last:
+            for key, cell in self._cells.range(self._model, track.reference_id, kind, self._pane, stored, last):
+                if cell.closed:
+                    state = _stepped(decider, state, key, cell)
+        return state
 
-def _restored(raw: bytes | None, decider: Decider) -> DeciderState:
-    if raw is None:
-        return decider.start()
-    try:
-        return decider.decode(raw)
-    except ValueError:
-        # Made under another tolerance or budget: evidence for another question counts for nothing here.
-        return decider.start()
+
+def _stepped(decider: Decider, before: DeciderState, key: PaneKey, cell: Cell) -> DeciderState:
+    return decider.step(before, key.kind, cell.pane.counts, key.start + key.width, key.width / HOUR_MS)
+
+
+def _store(track: Track, kind: PaneKind, state: DeciderState, until: int) -> None:
+    track.evidence[kind] = state.encode()
+    track.evidence_until[kind] = until

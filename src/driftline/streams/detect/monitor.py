@@ -10,21 +10,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from driftline.alerts.policy import decide
-from driftline.contracts.findings import PaneClosing
+from driftline.contracts.findings import Finding, PaneClosing
 from driftline.contracts.ids import stable_id
 from driftline.contracts.ripeness import label_wait
 from driftline.contracts.settings import ModelSettings, config_hash
-from driftline.contracts.summaries import LEARNING
+from driftline.contracts.summaries import LEARNING, PaneKind
 from driftline.contracts.times import parse_duration
+from driftline.detectors.decider import Verdict
 from driftline.store.detect_rows import PaneKey
 from driftline.streams.detect.asking import in_force, policy_input
 from driftline.streams.detect.cells import Cell, Cells
 from driftline.streams.detect.digest import Digest
 from driftline.streams.detect.episode_keeper import EpisodeKeeper
 from driftline.streams.detect.evidence_book import EvidenceBook
+from driftline.streams.detect.folding import horizon
 from driftline.streams.detect.learning import learned_reference
 from driftline.streams.detect.said import Marks, Said, Turn
-from driftline.streams.detect.state import ModelState, Track
+from driftline.streams.detect.state import REMEMBERED_WINDOWS, ModelState, Track
 from driftline.streams.references import ReferenceBook
 
 #: Windows after which outcomes that should have come are overdue, and the policy is asked without them.
@@ -44,9 +46,12 @@ class ModelMonitor:
         self._pane = parse_duration(settings.pane)
         self._window = parse_duration(settings.window)
         self._lateness = parse_duration(settings.allowed_lateness)
-        self._evidence = EvidenceBook(settings)
+        self._evidence = EvidenceBook(model, settings, cells)
         self._digest = Digest(model, settings, self._evidence)
         self._episodes = EpisodeKeeper(model, settings, cells, self._evidence)
+        #: What was last said of the model, for the metrics: by kind at the last closed pane, and of the last window.
+        self.verdicts: dict[PaneKind, Verdict] = {}
+        self.finding: Finding | None = None
 
     def advance(self, marks: Marks, said: Said) -> None:
         """Close what is due, in order of the moment at which it is due; panes before the windows that hold them."""
@@ -76,6 +81,23 @@ class ModelMonitor:
                 seen.add((key.reference_id, key.start))
                 self._publish(key, said)
 
+    def settle(self, key: PaneKey) -> None:
+        """Store the evidence that came from a closed pane before the pane changes: it could not be made again."""
+        track, reference = self.state.tracks.get(key.reference_id), self._book.get(self.model, key.reference_id)
+        if track is not None and reference is not None and track.evidence_until.get(key.kind, 0) <= key.start:
+            self._evidence.settle(track, reference, key.kind)
+
+    def fold(self, marks: Marks, retention: int) -> None:
+        """Note how far back panes need not be kept one by one any more, and how far back nothing need be kept."""
+        waits = [label_wait(self.settings, r) for r in self._book.of(self.model)]
+        longest: dict[PaneKind, int] = {"features": self._lateness, "outcomes": max([self._lateness, *waits])}
+        for kind, wait in longest.items():
+            far = horizon(marks.of(kind), wait, self._pane, self._window)
+            # A model that is learning goes back to all of its panes when it has enough of them.
+            if self._book.has(self.model) and far > self.state.folded.get(kind, 0):
+                self.state.folded = {**self.state.folded, kind: far}
+        self.state.forget(marks.features - retention)
+
     def _wait(self, key: PaneKey) -> int:
         if key.kind == "features":
             return self._lateness
@@ -101,15 +123,17 @@ class ModelMonitor:
             self._learn(cell, marks, said)
             return
         turn.track.began = turn.track.began or key.start
-        turn.track.last_end[key.kind] = key.start + key.width
-        self._episodes.pane_closed(turn, self._evidence.take(turn, cell))
+        verdict = self.verdicts[key.kind] = self._evidence.take(turn, cell)
+        turn.track.last_end[key.kind] = max(key.start + key.width, turn.track.last_end.get(key.kind, 0))
+        self._episodes.pane_closed(turn, verdict)
 
     def _close_window(self, key: PaneKey, turn: Turn | None, marks: Marks, said: Said) -> None:
         if turn is None:
             self._publish(key, said)
             return
         if key.kind == "features":
-            turn.track.note_close(key.start, self._evidence.verdict(turn.track, turn.reference, key.kind).evidence)
+            evidence = self._evidence.verdict(turn.track, turn.reference, key.kind).evidence
+            turn.track.note_close(key.start, evidence, key.start - label_wait(self.settings, turn.reference) - REMEMBERED_WINDOWS * self._window)
         self._publish(key, said)
         self._episodes.end_dried(self.state.tracks.values(), turn)
         self._episodes.window_closed(turn)
@@ -125,7 +149,10 @@ class ModelMonitor:
         ripe = outcomes if outcomes and outcomes[0].closed else []
         reference = self._book.get(self.model, key.reference_id)
         track = self.state.tracks.get(key.reference_id)
-        said.findings.append(self._digest.finding(features, counted.revision, cells, ripe, reference=reference, track=track))
+        finding = self._digest.finding(features, counted.revision, cells, ripe, reference=reference, track=track)
+        said.findings.append(finding)
+        if self.finding is None or finding.window_end >= self.finding.window_end:
+            self.finding = finding
 
     def _told(self, key: PaneKey) -> list[Cell]:
         """Return a window's cell and, where late rows came, theirs; what is told now is no news any more."""

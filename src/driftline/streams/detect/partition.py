@@ -1,13 +1,13 @@
 """One summaries partition: messages in, one transaction out.
 
-The image in memory is valid only while its ``next_offset`` is the one in SQL. The commit swaps it by comparison, so that an owner who slept through a
-rebalance is refused and starts again from what is stored.
+The image in memory runs ahead of SQL by a checkpoint interval at the most, and is valid only while the offset from which it began is the one in SQL.
+The commit swaps it by comparison, so that an owner who slept through a rebalance is refused and starts again from what is stored.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import msgspec
 from sqlalchemy import Engine
@@ -15,33 +15,26 @@ from sqlalchemy import Engine
 from driftline.contracts.errors import DecodeError
 from driftline.contracts.findings import encode_json
 from driftline.contracts.settings import Settings
-from driftline.contracts.summaries import LEARNING, BlockSummary, OutcomeDelta, PaneKind, PanePart, Progress, decode_summary
-from driftline.contracts.times import parse_duration
+from driftline.contracts.summaries import LEARNING, BlockSummary, OutcomeDelta, PaneKind, PanePart, decode_summary
+from driftline.contracts.times import SECOND_MS, parse_duration
 from driftline.contracts.topics import ALERTS, DRIFT_FINDINGS, PANE_CLOSINGS, RETRAIN_TRIGGERS
+from driftline.health.samples import Samples
 from driftline.store import detection, panes, references
 from driftline.store.detect_rows import Applied, BlockKey, BlockRow, DetectChange, PaneKey
 from driftline.store.outbox import OutboxRow
+from driftline.store.retention import Kept, purge_some
 from driftline.store.transactions import writing
 from driftline.streams.dead_letters import letter_row
 from driftline.streams.detect.cells import Cell, Cells
 from driftline.streams.detect.clock import FEATURE_SOURCES, JOIN_LABELS, OUTCOME_SOURCES, SourceClock
 from driftline.streams.detect.monitor import ModelMonitor
+from driftline.streams.detect.pending import Counters, Pending
 from driftline.streams.detect.refusal import refuse_other_settings
 from driftline.streams.detect.said import Marks, Said
+from driftline.streams.detect.showing import show_episodes, show_marks, show_models
 from driftline.streams.detect.state import ModelState, decode_state, encode_state
 from driftline.streams.reading import Record, Rejected
 from driftline.streams.references import ReferenceBook
-
-
-@dataclass
-class Counters:
-    """What happened, for logs and metrics."""
-
-    applied: int = 0
-    superseded: int = 0
-    repeated: int = 0
-    after_close: int = 0
-    undecodable: int = 0
 
 
 class DetectPartition:
@@ -55,7 +48,10 @@ class DetectPartition:
         self._seen_references = 0
         self._refresh()
         image = detection.load(engine, q)
-        self.next_offset = image.next_offset
+        #: What comes next for the memory, and for SQL, which may be a checkpoint interval behind.
+        self.next_offset = self.stored = image.next_offset
+        self._interval_s = parse_duration(settings.worker.checkpoint_interval) / SECOND_MS
+        self._saved_at = time.monotonic()
         self._clock = SourceClock(image.sources)
         self._applied = {(a.model, a.source, a.partition): a.sequence for a in image.applied}
         self._blocks = {BlockKey(b.model, b.partition, b.start): b for b in image.blocks}
@@ -65,51 +61,91 @@ class DetectPartition:
         self._states = {model: decode_state(raw) for model, raw in image.model_states.items()}
         self._stored = dict(image.model_states)
         self._monitors: dict[str, ModelMonitor] = {}
+        self._folding: set[str] = set()
         # Not less than before a restart: an idle partition that has come back must not take time back.
         outcomes, _ = self._clock.watermark(OUTCOME_SOURCES)
         self._marks = Marks(image.watermark, outcomes, by_idle=False, positions={}, newest=0)
         refuse_other_settings(settings, image)
         self.counters = Counters()
+        self._pending = Pending()
+        self._models_in_turn: list[str] = []
 
     @property
     def owner(self) -> str:
         """Return the name under which findings wait to be published."""
         return f"detect:{self._q}"
 
+    def show(self, samples: Samples) -> None:
+        """Put what is known into the samples; called from another thread."""
+        show_marks(samples, self._marks)
+        show_episodes(samples, self._states.copy())
+        show_models(samples, list(self._monitors.values()))
+
     def apply(self, records: Sequence[Record]) -> bool:
-        """Take records in and commit what follows from them; False when all were known. Raises StaleState for a zombie."""
-        expected = self.next_offset
-        fresh = [r for r in records if r.offset >= (expected or 0)]
-        if not fresh:
-            return False
-        self._refresh()
-        said = Said()
-        undecodable: list[OutboxRow] = []
-        touched = _Touched()
+        """Take records in, and commit what follows from them if it is time to; say whether it was. Raises StaleState for a zombie.
+
+        It is time when something has to be said, or when the last commit is a checkpoint interval or very many records ago: until then only the
+        memory runs ahead, and a successor goes on from what SQL has.
+        """
+        fresh = [r for r in records if r.offset >= (self.next_offset or 0)]
+        if fresh:
+            self._refresh()
         for record in fresh:
             self.next_offset = record.offset + 1
-            try:
-                message = decode_summary(record.value or b"")
-            except DecodeError as error:
-                self.counters.undecodable += 1
-                undecodable.append(letter_row(self.owner, Rejected(record, error), "detect"))
-                continue
-            if isinstance(message, BlockSummary):
-                self._revise(message, touched)
-            elif isinstance(message, OutcomeDelta):
-                self._take(message, touched)
-            else:
-                touched.sources.append(self._clock.advance(message))
-                self._close(said)
-        for model in sorted({key.model for key in self._cells.changed}):
-            self._monitor(model).revise([key for key in self._cells.changed if key.model == model], said)
-        self._purge(said)
-        self._commit(expected, said, touched, undecodable)
+            self._take_in(record)
+        self._pending.records += len(fresh)
+        if self._pending.said.anything() or self._pending.records >= _PENDING_MOST or time.monotonic() - self._saved_at >= self._interval_s:
+            return self.checkpoint()
+        return False
+
+    def checkpoint(self) -> bool:
+        """Commit what SQL does not have yet; False when it has everything. Raises StaleState for a zombie."""
+        if self.next_offset == self.stored:
+            return False
+        changed: dict[str, list[PaneKey]] = {}
+        for key in self._cells.changed:
+            changed.setdefault(key.model, []).append(key)
+        for model in sorted(changed):
+            self._monitor(model).revise(changed[model], self._pending.said)
+        self._commit(self.stored, self._pending, self._purge(self._pending.said))
+        self.stored = self.next_offset
+        self._saved_at = time.monotonic()
+        self._pending = Pending()
         return True
+
+    def _take_in(self, record: Record) -> None:
+        try:
+            message = decode_summary(record.value)
+        except DecodeError as error:
+            self.counters.undecodable += 1
+            self._pending.undecodable.append(letter_row(self.owner, Rejected(record, error), "detect", self._settings.limits))
+            return
+        if isinstance(message, BlockSummary):
+            self._revise(message, self._pending)
+        elif isinstance(message, OutcomeDelta):
+            self._take(message, self._pending)
+        else:
+            self._pending.sources.append(self._clock.advance(message))
+            self._close(self._pending.said)
+
+    def let_go(self) -> int:
+        """Delete a few things that were said longer ago than the retention, of one model after the other; return how many."""
+        if not self._models_in_turn:
+            self._models_in_turn = sorted(self._states)
+            return 0
+        if self._marks.features == 0:
+            return 0
+        kept = self._settings.retention
+        spans: dict[Kept, str] = {"findings": kept.findings, "decisions": kept.findings, "closings": kept.closings, "alerts": kept.alerts}
+        before = {kind: self._marks.features - parse_duration(span) for kind, span in spans.items()}
+        gone = purge_some(self._engine, self._models_in_turn[-1], before)
+        if not gone:
+            self._models_in_turn.pop()
+        return gone
 
     # -- messages -----------------------------------------------------------------------------------------------------------------------------
 
-    def _revise(self, block: BlockSummary, touched: _Touched) -> None:
+    def _revise(self, block: BlockSummary, touched: Pending) -> None:
         key = BlockKey(block.model, block.partition, block.start)
         known = self._blocks.get(key)
         if block.start < self._clock.floor(block.partition):
@@ -151,7 +187,7 @@ class DetectPartition:
             for known in self._blocks.values()
         )
 
-    def _take(self, delta: OutcomeDelta, touched: _Touched) -> None:
+    def _take(self, delta: OutcomeDelta, touched: Pending) -> None:
         key = (delta.model, delta.source, delta.partition)
         if delta.sequence <= self._applied.get(key, -1):
             self.counters.repeated += 1
@@ -171,18 +207,24 @@ class DetectPartition:
             raise LookupError(msg)
         settings = self._settings.model(model)
         pane, window = parse_duration(settings.pane), parse_duration(settings.window)
-        keys = (
-            PaneKey(model, part.reference_id, part.kind, pane, part.start, part.late),
-            PaneKey(model, part.reference_id, part.kind, window, part.start // window * window, part.late),
-        )
+        whole = PaneKey(model, part.reference_id, part.kind, window, part.start // window * window, part.late)
+        state = self._states.get(model)
+        if state is not None and whole.start < state.forgotten:
+            self.counters.forgotten += 1
+            return
         if part.late:
             # What is late is kept apart: whether it came before a close was chance, so nothing may be decided from it. Its window is told of all the
             # same.
-            self._cells.ensure_open(keys[1]._replace(late=False))
-        for key in keys:
-            cell = self._cells.replace(key, old, new)
-            if cell.closed and not key.late:
+            self._cells.ensure_open(whole._replace(late=False))
+        folded = state is not None and part.start < state.folded.get(part.kind, 0)
+        for key in (whole,) if folded else (whole._replace(width=pane, start=part.start), whole):
+            known = self._cells.get(key)
+            if known is not None and known.closed and not key.late:
                 self.counters.after_close += 1
+                if key.width == pane:
+                    self._monitor(model).settle(key)
+                    self._pending.settled.add(model)
+            cell = self._cells.replace(key, old, new)
             if offsets is not None:
                 cell.cover(*offsets)
 
@@ -207,23 +249,36 @@ class DetectPartition:
             monitor = self._monitors[model] = ModelMonitor(model, self._settings.model(model), self._book, self._cells, state)
         return monitor
 
-    def _purge(self, said: Said) -> None:
-        """Let go of panes that are older than the retention, once in a while: when a window has closed."""
-        if not said.findings:
-            return
-        horizon = self._marks.features - parse_duration(self._settings.retention.panes)
-        for key in panes.older_than(self._engine, list(self._monitors), horizon):
-            self._cells.drop(key)
+    def _purge(self, said: Said) -> set[str]:
+        """Let go of panes that stand in their windows, and of windows older than the retention: when a window has closed, a few at a time."""
+        self._folding.update(finding.model for finding in said.findings)
+        room, done = _FOLDED_MOST, set()
+        for model in sorted(self._folding):
+            monitor, settings = self._monitor(model), self._settings.model(model)
+            monitor.fold(self._marks, parse_duration(self._settings.retention.panes))
+            state, width = monitor.state, parse_duration(settings.pane)
+            gone = panes.foldable(self._engine, model, width, state.folded, forgotten=state.forgotten, limit=room)
+            for key in gone:
+                self._cells.drop(key)
+            room -= len(gone)
+            if room <= 0:
+                break
+            done.add(model)
+        self._folding -= done
+        return done
 
     # -- SQL ----------------------------------------------------------------------------------------------------------------------------------
 
-    def _commit(self, expected: int | None, said: Said, touched: _Touched, undecodable: list[OutboxRow]) -> None:
+    def _commit(self, expected: int | None, touched: Pending, folded: set[str]) -> None:
+        said = touched.said
         dropped = [key for key in self._blocks if key.start < self._clock.floor(key.partition)]
         for key in dropped:
             del self._blocks[key]
             self._parts.pop(key, None)
             touched.blocks.pop(key, None)
-        states = {model: raw for model, state in self._states.items() if (raw := encode_state(state)) != self._stored.get(model)}
+        # Nothing else changes a state: a closing, or the finding of a window, and what is folded then.
+        moved = {m.model for m in said.closings} | {m.model for m in said.findings} | self._folding | folded | touched.settled
+        states = {m: raw for m in sorted(moved) if m in self._states and (raw := encode_state(self._states[m])) != self._stored.get(m)}
         change = DetectChange(
             q=self._q,
             expected_next=expected,
@@ -241,7 +296,7 @@ class DetectPartition:
             decisions=said.decisions,
             triggers=said.triggers,
             closings=said.closings,
-            outbox=[*self._published(said), *undecodable],
+            outbox=[*self._published(said), *touched.undecodable],
         )
         with writing(self._engine) as connection:
             detection.commit(connection, change)
@@ -275,32 +330,21 @@ class DetectPartition:
         return panes.stretch(self._engine, model, reference_id=reference_id, kind=kind, width=width, since=since, until=until)
 
     def _sample_rows(self, key: PaneKey) -> int:
-        """Return how many rows a cell keeps: enough to learn from while there is no reference, enough for a report in a window."""
+        """Return how many rows a cell keeps: a pane enough to learn from while there is no reference; a window none, it is written too often."""
         settings = self._settings.model(key.model)
-        if key.reference_id == LEARNING:
-            return settings.learning_rows
-        return settings.sample_rows_per_pane if key.width == parse_duration(settings.pane) else _WINDOW_SAMPLE * settings.sample_rows_per_pane
+        if key.width != parse_duration(settings.pane):
+            return 0
+        return settings.learning_rows if key.reference_id == LEARNING else settings.sample_rows_per_pane
 
     @staticmethod
     def _worth_keeping(_: PaneKey, cell: Cell) -> bool:
         return not cell.closed
 
 
-class _Touched:
-    """What has to be written besides the cells."""
-
-    def __init__(self) -> None:
-        self.sources: list[Progress] = []
-        self.blocks: dict[BlockKey, BlockRow] = {}
-        self.applied: dict[tuple[str, str, int], Applied] = {}
-
-    def latest(self) -> list[Progress]:
-        """Return the last word of each source partition."""
-        return list({(p.source, p.partition): p for p in self.sources}.values())
-
-
-#: A window keeps so many times the sample of a pane.
-_WINDOW_SAMPLE = 16
+#: Records after which a checkpoint is made, however little time has passed: the memory has an end.
+_PENDING_MOST = 20_000
+#: Panes that one transaction lets go of.
+_FOLDED_MOST = 2_000
 
 _parts = msgspec.msgpack.Decoder(list[PanePart])
 _parts_encoder = msgspec.msgpack.Encoder()

@@ -23,6 +23,10 @@ class Said:
     closings: list[PaneClosing] = field(default_factory=list)
     references: list[tuple[Reference, list[SampleRow]]] = field(default_factory=list)
 
+    def anything(self) -> bool:
+        """Say whether there is anything to say."""
+        return bool(self.findings or self.alerts or self.decisions or self.triggers or self.closings or self.references)
+
 
 class Marks(NamedTuple):
     """How far event time has come, for either kind of pane, and what was read to say so."""

@@ -8,10 +8,12 @@ from driftline.alerts.episodes import Episode
 from driftline.alerts.policy import PolicyState
 from driftline.contracts.summaries import PaneKind
 
-#: Ended episodes kept beside an open one, so that the policy can look at a moment a little way back.
-_REMEMBERED = 8
-#: Windows whose evidence is remembered: outcomes publish a window again once they are ripe.
-_WINDOWS = 64
+#: Ended episodes and evidence of closed windows are remembered at least for so many windows, and as long as outcomes may still come: the policy looks
+#: back at the moment when outcomes are ripe, and a window is published again then.
+REMEMBERED_WINDOWS = 64
+#: Never more of either than this.
+_MOST_EPISODES = 256
+_MOST_WINDOWS = 4096
 
 
 class Track(msgspec.Struct, kw_only=True):
@@ -22,7 +24,9 @@ class Track(msgspec.Struct, kw_only=True):
 
     reference_id: str
     effective_from: int
+    #: As of the panes that ended by ``evidence_until``; the evidence of later ones is made again from them.
     evidence: dict[PaneKind, bytes] = {}
+    evidence_until: dict[PaneKind, int] = {}
     episodes: dict[PaneKind, Episode] = {}
     past: list[Episode] = []
     #: Start of the first pane closed, and the end of the last one, by kind.
@@ -31,15 +35,16 @@ class Track(msgspec.Struct, kw_only=True):
     #: The evidence at the close of the latest windows, by start: a window that is published again keeps the evidence of its close.
     closes: dict[int, float] = {}
 
-    def note_close(self, start: int, evidence: float) -> None:
-        """Remember the evidence at the close of a window."""
-        self.closes = dict(sorted({**self.closes, start: evidence}.items())[-_WINDOWS:])
+    def note_close(self, start: int, evidence: float, since: int) -> None:
+        """Remember the evidence at the close of a window, and forget windows from before ``since``."""
+        known = {**self.closes, start: evidence}
+        self.closes = dict(sorted((at, value) for at, value in known.items() if at >= min(since, start))[-_MOST_WINDOWS:])
 
-    def end(self, episode: Episode) -> None:
-        """Move an ended episode to the past."""
+    def end(self, episode: Episode, since: int) -> None:
+        """Move an ended episode to the past, and forget those that ended before ``since``."""
         self.episodes.pop(episode.kind, None)
         self.evidence.pop(episode.kind, None)
-        self.past = [*self.past, episode][-_REMEMBERED:]
+        self.past = [*(e for e in self.past if e.ended_at is None or e.ended_at >= since), episode][-_MOST_EPISODES:]
 
     def open_at(self, moment: int) -> list[Episode]:
         """Return the episodes that were open at a moment of event time."""
@@ -53,6 +58,19 @@ class ModelState(msgspec.Struct, kw_only=True):
     tracks: dict[str, Track] = {}
     policy: PolicyState = PolicyState()
     learning_rows: int = 0
+    #: Before these event times panes stand in their windows only, by kind; before ``forgotten`` nothing is kept.
+    folded: dict[PaneKind, int] = {}
+    forgotten: int = 0
+
+    def forget(self, before: int) -> None:
+        """Let go of what lies before an event time: tracks whose windows are gone, unless one is all there is or has an open episode."""
+        self.forgotten = max(self.forgotten, before)
+        newest = max((t.effective_from for t in self.tracks.values()), default=0)
+        self.tracks = {
+            name: t
+            for name, t in self.tracks.items()
+            if t.episodes or t.effective_from >= newest or max(t.last_end.values(), default=t.effective_from) >= self.forgotten
+        }
 
 
 def encode_state(state: ModelState) -> bytes:

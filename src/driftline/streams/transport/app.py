@@ -8,12 +8,16 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import faust
+from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth, server_list
 
+from driftline.contracts.knock import broker_answers
+from driftline.health.telemetry import Telemetry
 from driftline.streams.failstop import die
 from driftline.streams.transport.consumer import BatchConsumer
 from driftline.streams.transport.positions import LoadOffset
 from driftline.streams.transport.settings import TransportSettings
 from driftline.streams.transport.transport import BatchTransport
+from driftline.streams.transport.versions import check_versions
 from driftline.streams.watchdog import Watchdog
 
 _OPTIONS: Final = MappingProxyType(
@@ -37,6 +41,8 @@ class DriftApp(faust.App):
     """
 
     consumer: BatchConsumer
+    #: Whether nobody will come back under this member's name once it was told to stop.
+    leaves_for_good = False
 
     def __init__(
         self,
@@ -46,8 +52,10 @@ class DriftApp(faust.App):
         transport_settings: TransportSettings = TransportSettings(),  # noqa: B008  # frozen
         **options: Any,
     ) -> None:
+        check_versions()
         self._transport_settings = transport_settings
         self._positions = positions
+        self.telemetry = Telemetry()
         super().__init__(id, **{**_OPTIONS, **options})
 
     def _new_transport(self) -> BatchTransport:
@@ -59,7 +67,12 @@ class DriftApp(faust.App):
     async def on_first_start(self) -> None:
         """Start the watchdog; make no folders, as Faust does: nothing is kept in files."""
         loop = asyncio.get_running_loop()
-        Watchdog(self.consumer.progress, loop, self._transport_settings.patience_s).start()
+        Watchdog(self.consumer.progress, self._broker_answers, loop, self._transport_settings.patience_s).start()
+
+    def _broker_answers(self, timeout_s: float) -> bool:
+        servers = server_list(self.consumer.transport.url, BatchTransport.default_port)
+        tls = credentials_to_aiokafka_auth(self.conf.broker_credentials).get("ssl_context")
+        return broker_answers(servers, tls, timeout_s)
 
     async def _producer_flush(self, logger: Any) -> None:
         # What is unsent now is sent again by whoever reads on; a rebalance must not wait for a broker that is away.

@@ -220,10 +220,12 @@ class BatchConsumer(Consumer):
     async def wait_empty(self) -> None:
         """Wait for the batches at work, then commit, within the deadline. Faust calls this before partitions go."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._settings.revoke_deadline_s
+        # Others wait for a rebalance; nobody waits for one who leaves.
+        patience_s = self._settings.drain_deadline_s if self.app.should_stop else self._settings.revoke_deadline_s
+        deadline = loop.time() + patience_s
         try:
             # The last third belongs to the commit.
-            async with asyncio.timeout_at(deadline - self._settings.revoke_deadline_s / 3):
+            async with asyncio.timeout_at(deadline - patience_s / 3):
                 while any(not message.acked for message in self.unacked):  # noqa: ASYNC110  # seldom, and not for long
                     await asyncio.sleep(_LOOK_ROUND_S)
         except TimeoutError:

@@ -13,13 +13,14 @@ class TransportSettings:
     holds up the busy ones of the same broker (Faust has 1,500 ms). Until ``fetch_min_bytes`` are there it does wait so
     long: a step pays for each batch (a transaction, a round of messages) more than for the records in it.
     ``poll_timeout_s`` bounds how long the reader waits before it looks round, ``revoke_deadline_s`` how long a
-    rebalance or a stop waits for the batches at work and their commit, ``request_timeout_s`` any single question to the
-    broker. ``patience_s`` is the watchdog's.
+    rebalance waits for the batches at work and their commit, ``drain_deadline_s`` how long a stop does,
+    ``request_timeout_s`` any single question to the broker. ``patience_s`` is the watchdog's.
     """
 
     fetch_max_wait_ms: int = 50
     fetch_min_bytes: int = 32_768
     poll_timeout_s: float = 0.25
     revoke_deadline_s: float = 3.0
+    drain_deadline_s: float = 3.0
     request_timeout_s: float = 30.0
     patience_s: float = 120.0

@@ -11,6 +11,7 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Transport
 from faust.types import TP
 
+from driftline.streams.transport import records
 from driftline.streams.transport.positions import LogBounds
 from driftline.streams.transport.settings import TransportSettings
 from driftline.streams.transport.tracker import Commit
@@ -36,12 +37,22 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         super().__init__(consumer, **kwargs)
 
     def _create_worker_consumer(self, transport: Transport) -> Any:
+        records.install()
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = self._settings.fetch_max_wait_ms  # noqa: SLF001  # Faust hard-codes 1,500
         consumer._fetch_min_bytes = self._settings.fetch_min_bytes  # noqa: SLF001
+        # What a service's transaction took back never happened.
+        consumer._isolation_level = "read_committed"  # noqa: SLF001
         # Where to begin is our decision alone. With a policy, aiokafka would jump by itself when an offset is gone.
         consumer._auto_offset_reset = "none"  # noqa: SLF001
         return consumer
+
+    async def on_thread_stop(self) -> None:
+        """Leave the group where nobody comes back under this member's name: a static member would be waited for as long as a session."""
+        coordinator = None if self._consumer is None else self._consumer._coordinator  # noqa: SLF001
+        if coordinator is not None and cast("Any", self.consumer).app.leaves_for_good:
+            coordinator._group_instance_id = None  # noqa: SLF001  # with one, aiokafka never leaves
+        await super().on_thread_stop()
 
     async def poll(self, active: set[TP], timeout_s: float) -> Poll:
         """Return what is there of the ``active`` partitions, or wait for it up to ``timeout_s``."""

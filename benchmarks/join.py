@@ -1,0 +1,220 @@
+"""The label join alone: records of predictions and labels in, outcomes and deltas in SQL. No broker: what the step does between a poll and a send.
+
+``python benchmarks/join.py --rows 60000 --out benchmarks/results/join.json``. A labelled outcome is one prediction and one label, each read, merged
+and committed; of 10 labels one comes before its prediction, one is corrected and one in 50 withdrawn. PostgreSQL is started for the run, durable
+(``fsync`` on), unless ``--database`` names one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+from sqlalchemy import Engine
+from tests import postgres as pg
+
+from driftline.contracts.reference import Reference
+from driftline.contracts.settings import Settings, build_settings
+from driftline.detectors.reference import build_reference
+from driftline.store import join, references
+from driftline.store.database import migrate, open_database
+from driftline.store.join import JoinChange
+from driftline.store.outbox import OutboxRow
+from driftline.store.outcome_rows import OutcomeChange
+from driftline.streams.joining import CountedAs, delta_rows, read_labels
+from driftline.streams.predictions import Poll, PredictionReader
+from driftline.streams.references import ReferenceBook
+from driftline.streams.sql_thread import SqlThread
+
+T0 = 1_700_000_000_000
+FEATURES = 20
+
+
+class Record(NamedTuple):
+    """What a consumer gives."""
+
+    offset: int
+    value: bytes | None
+    timestamp: int
+    topic: str = "t"
+    partition: int = 0
+    key: bytes | None = None
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+def reference() -> Reference:
+    """Return a reference with outcomes."""
+    rng = np.random.default_rng(1)
+    score = rng.beta(2, 3, 20_000)
+    return build_reference(
+        model="m",
+        version="1",
+        task="classification",
+        effective_from=0,
+        origin="built",
+        times=np.linspace(T0 - 10**9, T0 - 1, len(score)).astype(np.int64),
+        features={"x": rng.normal(size=len(score)).tolist()},
+        scores=score.tolist(),
+        labels=(rng.random(len(score)) < score).astype(int).tolist(),
+        label_delays=np.full(len(score), 3_600_000),
+    )
+
+
+def log(rows: int, batch: int) -> list[tuple[str, list[Record]]]:
+    """Return batches of both topics in the order of arrival."""
+    rng = random.Random(1)
+    predictions, labels = [], []
+    for i in range(rows):
+        at = T0 + i * 5
+        features = {f"feature_{j:02d}": round(rng.gauss(0, 1), 6) for j in range(FEATURES)}
+        event = {
+            "event_id": f"{rng.getrandbits(128):032x}",
+            "model": "m",
+            "version": "1",
+            "event_time": at,
+            "features": features,
+            "score": rng.random(),
+        }
+        predictions.append((i + rng.random(), at, json.dumps(event).encode()))
+
+        def said(value: int | None, delay: int, place: float, event: dict[str, Any] = event, at: int = at) -> None:
+            label = {"event_id": event["event_id"], "model": "m", "event_time": at + delay, "label": value}
+            labels.append((place, at + delay, json.dumps(label).encode()))
+
+        said(rng.randrange(2), 60_000, i + (-2 * batch if rng.random() < 0.1 else 5 * batch) + rng.random())
+        if (chance := rng.random()) < 0.1:
+            said(None if chance < 0.02 else rng.randrange(2), 90_000, i + 8 * batch + rng.random())
+    made = [(place, "inference-events", records) for place, records in _batches(predictions, batch)]
+    made += [(place, "label-events", records) for place, records in _batches(labels, batch)]
+    return [(topic, records) for _, topic, records in sorted(made, key=lambda one: one[0])]
+
+
+def _batches(rows: list[tuple[float, int, bytes]], size: int) -> Iterator[tuple[float, list[Record]]]:
+    rows = sorted(rows)
+    for i in range(0, len(rows), size):
+        yield rows[min(i + size, len(rows)) - 1][0], [Record(i + j, value, at) for j, (_, at, value) in enumerate(rows[i : i + size])]
+
+
+class Half:
+    """What one of the step's two halves does with its batches, and how long each part took."""
+
+    def __init__(self, engine: Engine, settings: Settings, book: ReferenceBook, sql: SqlThread) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._book = book
+        self._sql = sql
+        self.spent = {"read": 0.0, "apply": 0.0, "deltas": 0.0}
+
+    async def take(self, topic: str, read: Callable[[Sequence[Any], Settings], Poll], batches: Sequence[list[Record]]) -> None:
+        """Take batches in, one after the other."""
+        position = None
+        judge = CountedAs(self._settings, self._book)
+        for records in batches:
+            poll = await asyncio.to_thread(self._timed, "read", read, records, self._settings)
+            following = records[-1].offset + 1
+            change = JoinChange(
+                source=topic, partition=0, expected_next=position, next_offset=following, predictions=poll.predictions, labels=poll.labels
+            )
+            said = partial(self._said, source=topic, sequence=following)
+            await self._sql.run(self._timed, "apply", join.apply, self._engine, change, said, judge)
+            position = following
+
+    def _said(self, changes: list[OutcomeChange], source: str, sequence: int) -> list[OutboxRow]:
+        told: list[OutboxRow] = self._timed("deltas", delta_rows, changes, owner="o", source=source, partition=0, sequence=sequence, book=self._book)
+        return told
+
+    def _timed(self, what: str, call: Callable[..., Any], *args: Any, **named: Any) -> Any:
+        at = time.perf_counter()
+        result = call(*args, **named)
+        self.spent[what] += time.perf_counter() - at
+        return result
+
+
+def measure(engine: Engine, batches: list[tuple[str, list[Record]]], settings: Settings, rows: int) -> dict[str, Any]:
+    """Take both topics in as the step does: each half reads in a thread aside, all SQL goes through one."""
+    known = reference()
+    references.put(engine, known, [])
+    book = ReferenceBook()
+    book.add([known])
+    sql = SqlThread()
+    halves = {
+        "inference-events": (PredictionReader(), Half(engine, settings, book, sql)),
+        "label-events": (read_labels, Half(engine, settings, book, sql)),
+    }
+
+    async def both() -> None:
+        await asyncio.gather(*(half.take(topic, read, [b for t, b in batches if t == topic]) for topic, (read, half) in halves.items()))
+
+    began, cpu = time.perf_counter(), time.process_time()
+    asyncio.run(both())
+    took, cpu = time.perf_counter() - began, time.process_time() - cpu
+    spent = {name: sum(half.spent[name] for _, half in halves.values()) for name in ("read", "apply", "deltas")}
+    spent["apply"] -= spent["deltas"]
+    return {
+        "outcomes_per_s": round(rows / took),
+        "outcomes_per_cpu_s_of_the_step": round(rows / cpu),
+        "us_per_outcome": {name: round(s / rows * 1e6, 1) for name, s in spent.items()},
+        "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
+
+
+@contextmanager
+def database(kind: str, folder: Path) -> Iterator[str]:
+    """An empty database of a kind."""
+    if kind == "sqlite":
+        yield f"sqlite:///{folder / 'join.db'}"
+        return
+    server = folder / "postgres"
+    server.mkdir()
+    folder.chmod(0o755)
+    try:
+        with pg.fresh_database(pg.start(server, durable=True)) as url:
+            yield url
+    finally:
+        pg.stop(server)
+
+
+def main() -> None:
+    """Run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=60_000)
+    parser.add_argument("--batch", type=int, default=2_000, help="records of a poll (worker.max_poll_records)")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--databases", nargs="+", default=["sqlite", "postgresql"])
+    parser.add_argument("--out", type=Path)
+    asked = parser.parse_args()
+    batches = log(asked.rows, asked.batch)
+    settings = build_settings({"defaults": {"pane": "5s", "label_wait": "1h"}})
+    result: dict[str, Any] = {"rows": asked.rows, "batch": asked.batch, "features": FEATURES}
+    for kind in asked.databases:
+        runs = []
+        for _ in range(asked.repeats):
+            with tempfile.TemporaryDirectory() as folder, database(kind, Path(folder)) as url:
+                engine = open_database(url)
+                migrate(engine)
+                runs.append(measure(engine, batches, settings, asked.rows))
+                engine.dispose()
+        runs.sort(key=lambda run: run["outcomes_per_s"])
+        result[kind] = {**runs[len(runs) // 2], "all_outcomes_per_s": [run["outcomes_per_s"] for run in runs]}
+        print(kind, json.dumps(result[kind]), flush=True)
+    if asked.out:
+        asked.out.parent.mkdir(parents=True, exist_ok=True)
+        asked.out.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

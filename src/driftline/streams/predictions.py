@@ -1,0 +1,165 @@
+"""Records of `inference-events` as predictions that wait for their labels: those that the sample keeps, and how far event time came. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import ceil
+from operator import itemgetter
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftline.contracts.columnar_decoding import EventColumns, decode_columnar, is_columnar
+from driftline.contracts.errors import DecodeError
+from driftline.contracts.events import InferenceEvent, decode_inference
+from driftline.contracts.ids import sample_hash
+from driftline.contracts.json_values import decode_features
+from driftline.contracts.settings import ModelSettings, Settings
+from driftline.contracts.times import parse_duration
+from driftline.contracts.typed_events import TypedDecoder
+from driftline.detectors.places import places_in, places_of
+from driftline.detectors.rows import listed
+from driftline.detectors.sample import kept_features
+from driftline.store.outcome_rows import LabelRow, PredictionRow, Value
+from driftline.streams.columnar_rows import held, predictions_and_scores, rows_of
+from driftline.streams.json_rows import JsonEvent, score_of
+from driftline.streams.pii import pii_secret
+from driftline.streams.reading import FAR_AHEAD, is_plain
+from driftline.streams.records import Record, Rejected
+
+Ints = NDArray[np.int64]
+_PLACES = 1 << 63
+#: Of a model with fewer events in a poll nothing is learned: a stranger who sends a million models must not cost more than their events do.
+_MANY = 16
+
+
+@dataclass
+class Poll:
+    """The rows of one poll, and how far event time came in it."""
+
+    predictions: list[PredictionRow] = field(default_factory=list)
+    labels: list[LabelRow] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    watermark: int = 0
+    newest: int = 0
+
+    def reach(self, event_time: int, bound: int) -> None:
+        """Note an event's time; one beyond ``bound`` moves no watermark."""
+        self.newest = max(self.newest, event_time)
+        if event_time <= bound:
+            self.watermark = max(self.watermark, event_time)
+
+
+class PredictionReader:
+    """Reads polls of one process. Bad records are summarise's to reject: each is a dead letter once.
+
+    Of the events that the sample leaves out nothing but the envelope is read.
+    """
+
+    def __init__(self) -> None:
+        self._typed = TypedDecoder()
+
+    def __call__(self, records: Sequence[Record], settings: Settings) -> Poll:
+        """Return the predictions that the sample keeps, in the order of the log."""
+        poll = Poll()
+        skew = parse_duration(settings.worker.allowed_skew)
+        secret = pii_secret(settings)
+        found: list[tuple[int, PredictionRow]] = []
+        by_model: dict[str, list[tuple[int, JsonEvent]]] = {}
+        for i, content in enumerate(self._decode(records, settings)):
+            bound = records[i].timestamp + skew
+            if isinstance(content, EventColumns):
+                found += [(i, row) for row in _column_rows(poll, bound, content, settings.model(content.model), secret)]
+            elif content is not None and content.event_time <= bound + FAR_AHEAD:
+                poll.reach(content.event_time, bound)
+                by_model.setdefault(content.model, []).append((i, content))
+        for model, events in by_model.items():
+            own = settings.model(model)
+            if len(events) >= _MANY and any(isinstance(event, InferenceEvent) for _, event in events):
+                self._typed.expect(model, None)
+            for j in within([event.event_id for _, event in events], own.outcome_sample):
+                i, event = events[j]
+                found.append((i, _prediction(event, own, secret)))
+        found.sort(key=itemgetter(0))
+        poll.predictions = [row for _, row in found]
+        return poll
+
+    def _decode(self, records: Sequence[Record], settings: Settings) -> Iterator[JsonEvent | EventColumns | None]:
+        plain = [record.value if not record.headers or is_plain(record) else None for record in records]
+        for record, event in zip(records, self._typed.decode(plain)[0], strict=True):
+            if event is not None:
+                yield event
+                continue
+            try:
+                if record.value is not None and is_columnar(record.value):
+                    yield decode_columnar(record.value, max_features=settings.defaults.max_features)
+                else:
+                    yield decode_inference(record.value, record.headers)
+            except DecodeError:
+                yield None
+
+
+def sampled(event_id: str, share: float) -> bool:
+    """Say whether an event belongs to the sample: by its id alone, so that prediction and label agree."""
+    return share >= 1.0 or sample_hash(event_id) < share * _PLACES
+
+
+def within(ids: Sequence[str], share: float) -> list[int]:
+    """Return which of some events the sample keeps.
+
+    >>> within(["a", "b", "c"], 1.0)
+    [0, 1, 2]
+    """
+    return list(range(len(ids))) if share >= 1.0 else _kept(places_of(ids), share).tolist()
+
+
+def _kept(places: Ints, share: float) -> Ints:
+    return np.flatnonzero(places < ceil(share * _PLACES)) if share < 1.0 else np.arange(len(places))
+
+
+def _column_rows(poll: Poll, bound: int, events: EventColumns, settings: ModelSettings, secret: bytes) -> Iterator[PredictionRow]:
+    fit = ~events.flawed & (events.times <= bound + FAR_AHEAD)
+    poll.newest = max(poll.newest, int(events.times[fit].max(initial=0)))
+    poll.watermark = max(poll.watermark, int(events.times[fit & (events.times <= bound)].max(initial=0)))
+    index = np.flatnonzero(fit)
+    index = index[_kept(places_in(events.ids, events.id_offsets)[index], settings.outcome_sample)]
+    if not len(index):
+        return
+    names = sorted(events.features)[: settings.max_features]
+    columns = [listed(held(rows_of(events.features[name], index))) for name in names]
+    fields = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)] if names else [{}] * len(index)
+    predictions, scores = predictions_and_scores(events, index)
+    for i, features, prediction, score in zip(index.tolist(), fields, listed(predictions), listed(scores), strict=True):
+        yield PredictionRow(
+            model=events.model,
+            event_id=events.event_id(i),
+            version=events.version,
+            event_time=int(events.times[i]),
+            prediction=cast("Value", prediction),
+            score=cast("float | None", score),
+            features=kept_features(features, settings.pii, secret),
+        )
+
+
+def _prediction(event: JsonEvent, settings: ModelSettings, secret: bytes) -> PredictionRow:
+    return PredictionRow(
+        model=event.model,
+        event_id=event.event_id,
+        version=event.version,
+        event_time=event.event_time,
+        prediction=event.prediction,
+        score=score_of(event),
+        features=_features(event, settings, secret),
+    )
+
+
+def _features(event: JsonEvent, settings: ModelSettings, secret: bytes) -> dict[str, float | int | str | bool | None]:
+    """Return the features that the configuration keeps; what can't be read is left out, summarise says so."""
+    try:
+        fields: Mapping[str, object] = decode_features(event.features)
+    except DecodeError:
+        return {}
+    bounded = dict(sorted(fields.items())[: settings.max_features]) if len(fields) > settings.max_features else fields
+    return kept_features(bounded, settings.pii, secret)

@@ -1,0 +1,113 @@
+"""Records as a consumer hands them over, and what was found in them."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from operator import attrgetter
+from typing import Protocol
+
+from driftline.contracts.columnar_decoding import EventColumns
+from driftline.contracts.errors import DecodeError
+from driftline.contracts.events import InferenceEvent
+from driftline.contracts.typed_events import TypedEvent
+
+
+class Record(Protocol):
+    """What a consumer hands over: bytes, and where they stood."""
+
+    @property
+    def topic(self) -> str:
+        """Where it stood."""
+        ...
+
+    @property
+    def partition(self) -> int:
+        """Where it stood."""
+        ...
+
+    @property
+    def offset(self) -> int:
+        """Where it stood."""
+        ...
+
+    @property
+    def timestamp(self) -> int:
+        """When it was appended, or made (ms)."""
+        ...
+
+    @property
+    def key(self) -> bytes | None:
+        """Its key."""
+        ...
+
+    @property
+    def value(self) -> bytes | None:
+        """Its bytes."""
+        ...
+
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes | None]]:
+        """Its headers."""
+        ...
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a columnar record: ``value`` holds some of its rows, all else is the record's."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
+
+    @classmethod
+    def of(cls, record: Record, value: bytes) -> Part:
+        """Return a part of a record."""
+        return cls(record.topic, record.partition, record.offset, record.timestamp, record.key, value, record.headers)
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A record that can't be used, or the rows of it that can't, with the reason."""
+
+    record: Record
+    error: DecodeError
+
+
+#: What was in a record: one event, read into a struct of its model's or not, or many; or why there is nothing.
+Content = TypedEvent | InferenceEvent | EventColumns | DecodeError
+_offset = attrgetter("offset")
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Records in offset order, and what was in each."""
+
+    records: Sequence[Record]
+    contents: Sequence[Content]
+
+    def __len__(self) -> int:
+        """Return the number of records."""
+        return len(self.records)
+
+    def before(self, offset: int) -> int:
+        """Return how many of the records stand before an offset."""
+        return bisect_left(self.records, offset, key=_offset)
+
+    def part(self, start: int, stop: int | None = None) -> Decoded:
+        """Return the records from one place to another."""
+        whole = start == 0 and (stop is None or stop >= len(self))
+        return self if whole else replace(self, records=self.records[start:stop], contents=self.contents[start:stop])
+
+    def versions(self) -> set[tuple[str, str]]:
+        """Return the (model, version) pairs that the records name."""
+        kinds = set(map(type, self.contents)) - {DecodeError}
+        if len(kinds) == 1 and issubclass(kind := kinds.pop(), TypedEvent):
+            model = str(kind.__struct_config__.tag)
+            return {(model, content.version) for content in self.contents if not isinstance(content, DecodeError)}
+        return {(content.model, content.version) for content in self.contents if not isinstance(content, DecodeError)}

@@ -1,0 +1,97 @@
+"""The fixes, taken out again: a suite that passes with one of these can't fail. Each is a flaw of the prototype, built in anew."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from driftline.streams.reading import Decoded, ModelRows, Rejected
+
+
+def commits_at_the_tip() -> None:
+    """Commit how far summarise has read, in place of the start of the open block."""
+    from driftline.streams import blocks
+
+    take = blocks.SourceBlocks.take
+
+    def tip(self: blocks.SourceBlocks) -> blocks.Snapshot:
+        snapshot = take(self)
+        return replace(snapshot, commit=snapshot.position, commit_watermark=snapshot.watermark)
+
+    blocks.SourceBlocks.take = tip  # type: ignore[method-assign]
+
+
+def forgets_too_early() -> None:
+    """Tell how far summarise is, and what may be forgotten, before the broker has what it speaks of (flaw 1)."""
+    from driftline.streams import summarise
+    from driftline.streams.publishing import Publisher
+
+    async def flush(self: Any) -> None:
+        async with self._flushing:
+            consumer, epoch = self._app.consumer, self._continuity.epoch
+            if not self._blocks or consumer.epoch != epoch:
+                return
+            taken = {tp: blocks.take() for tp, blocks in self._blocks.items()}
+            reached = {tp.partition: replace(summarise._reached(s), floor=s.position) for tp, s in taken.items()}
+            await self._progress.tell(reached)
+            await Publisher.send(self._publisher, [m for s in taken.values() for m in self._messages(s)])
+            for tp, snapshot in taken.items():
+                self._floors[tp] = snapshot.commit
+                consumer.commit_to(tp, snapshot.commit, epoch, str(snapshot.commit_watermark))
+
+    summarise.Summarise.flush = flush  # type: ignore[method-assign]
+
+
+def torn_snapshot() -> None:
+    """Take the summaries, send them, and only then look how far that reaches (flaw 2)."""
+    from driftline.streams import summarise
+
+    async def flush(self: Any) -> None:
+        async with self._flushing:
+            consumer, epoch = self._app.consumer, self._continuity.epoch
+            if not self._blocks or consumer.epoch != epoch:
+                return
+            taken = {tp: blocks.take() for tp, blocks in self._blocks.items()}
+            await self._publisher.send(m for s in taken.values() for m in self._messages(s))
+            await asyncio.sleep(0.02)  # a broker as slow as one across a network
+            if consumer.epoch != epoch:
+                return
+            later = {tp: _as_it_stands(blocks) for tp, blocks in self._blocks.items()}
+            await self._progress.tell({tp.partition: summarise._reached(s) for tp, s in later.items()})
+            for tp, snapshot in later.items():
+                self._floors[tp] = snapshot.commit
+                consumer.commit_to(tp, snapshot.commit, epoch, str(snapshot.commit_watermark))
+
+    summarise.Summarise.flush = flush  # type: ignore[method-assign]
+
+
+def _as_it_stands(blocks: Any) -> Any:
+    from driftline.streams.blocks import Snapshot
+
+    block = blocks._open
+    commit, watermark = (blocks.position, blocks.watermark) if block is None else (block.start, block.watermark)
+    return Snapshot([], [], commit, watermark, blocks.position, blocks.watermark, blocks.newest)
+
+
+def late_by_the_order_of_reading() -> None:
+    """Judge lateness against the greatest event time of whatever this process has read, of any partition (flaw 4)."""
+    from driftline.streams import reading
+
+    read = reading.Reader.read
+    greatest = 0
+
+    def by_process(self: Any, items: Decoded, watermark: int) -> tuple[list[ModelRows], list[Rejected], int, int]:
+        nonlocal greatest
+        rows, rejected, reached, newest = read(self, items, max(watermark, greatest))
+        greatest = max(greatest, reached)
+        return rows, rejected, reached, newest
+
+    reading.Reader.read = by_process  # type: ignore[method-assign]
+
+
+FLAWS: dict[str, Callable[[], None]] = {
+    flaw.__name__: flaw for flaw in (commits_at_the_tip, forgets_too_early, torn_snapshot, late_by_the_order_of_reading)
+}

@@ -1,0 +1,115 @@
+"""The same log undisturbed and under faults comes to the same, by id and content; with a fix taken out it does not. ``make chaos``: the long form.
+
+What the prototype of this core got wrong (``core-prototype.md``), and what covers it here:
+
+=====  ======================================================  =========================================================================
+flaw   what went wrong                                         covered by
+=====  ======================================================  =========================================================================
+1      a block was forgotten before the broker had its final   control ``forgets_too_early``; point "half of a flush is sent";
+                                                               ``test_what_has_not_left_is_not_committed``
+2      a snapshot torn by an await                             control ``torn_snapshot``
+3      a log cut inside an open block                          ``test_where_the_log_was_cut_inside_a_block_its_rest_goes_one_offset_a_piece``
+4      lateness by timing                                      control ``late_by_the_order_of_reading``; inputs ``jumps``;
+                                                               ``test_lateness_is_decided_by_the_log_alone_and_carried_over_a_commit``
+5      idle partitions                                         input ``silent``; ``tests/streams/test_idle_watch.py``, ``test_clock.py``
+6      low-rate blocks stay open for hours                     correct all the same ("a slow stream"); ended by size alone: not built
+7      a summary made with a reference that nobody has stored  ``tests/streams/test_references.py``
+8      zombies; a writer stopped inside its transaction        "stopped in the act", "stopped inside a transaction";
+                                                               ``test_a_zombie_is_refused_and_writes_nothing``, ``tests/store/test_rivals.py``
+9      the group's commit taken for the position               kill -9 of detect and join in every storm: the position is SQL's
+10     an old revision published late by a zombie              ``published_is_stored``: the greatest revision counts
+11     two workers made the schema at once                     ``test_processes_that_migrate_at_once_all_succeed``
+=====  ======================================================  =========================================================================
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from tests import postgres as pg
+from tests.integration.chaos import Outcome, own_parts, run
+from tests.integration.faults import PLAIN, Fault, Input, Scenario, each, short
+from tests.integration.inputs import as_told
+from tests.integration.invariants import against_the_log, differences, violations
+from tests.integration.parts import Parts
+from tests.integration.scene import set_scene
+from tests.integration.stream import CLICKS, Plan, records, references
+
+pytestmark = pytest.mark.timeout(600)
+
+PLAN = Plan(days=9, clicks_per_hour=30, prices_per_hour=20, shift_day=5)
+NOW = time.time_ns() // 1_000_000
+
+#: Histories that a control may need until something falls where it hurts.
+_TRIES = 4
+Undisturbed = Callable[[Input], Outcome]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Undisturbed]:
+    """Runs without faults, one for each log."""
+    known: dict[tuple[bool, bool, int | None], Outcome] = {}
+    with ExitStack() as stack:
+
+        def of(how: Input) -> Outcome:
+            if how.told not in known:
+                folder = tmp_path_factory.mktemp("undisturbed")
+                scene = stack.enter_context(set_scene(bootstrap, f"sqlite:///{folder / 'driftline.db'}", folder, references()))
+                calm = Input(twice=how.twice, jumps=how.jumps, silent=how.silent)
+                known[how.told] = run(scene, as_told(records(PLAN), calm, NOW), Scenario("undisturbed", input=calm))
+                assert [*known[how.told].deaths, *against_the_log(scene, known[how.told].stored)] == []
+            return known[how.told]
+
+        yield of
+
+
+def test_undisturbed_the_stream_comes_to_what_the_log_holds(undisturbed: Undisturbed) -> None:
+    found = undisturbed(PLAIN).stored
+    assert len(found.closings) > 2 * 2 * PLAN.days * 24 * 0.97
+    assert [(e["model"], e["status"]) for e in found.episodes.values()] == [(CLICKS, "opened")]
+    assert len(found.triggers) == 1
+
+
+@pytest.mark.parametrize(("scenario", "database"), [pytest.param(s, d, id=f"{s.name}-{d}") for s in short() for d in s.databases])
+def test_nothing_is_lost_or_double_whatever_happens(
+    request: pytest.FixtureRequest, scenario: Scenario, database: str, tmp_path: Path, undisturbed: Undisturbed
+) -> None:
+    expected, stream = undisturbed(scenario.input), records(PLAN)
+    with ExitStack() as stack:
+        if any(f.what.startswith(("broker", "database")) for f in scenario.faults):
+            folder = Path(stack.enter_context(TemporaryDirectory(prefix="driftline-chaos-")))
+            bootstrap, server, parts = stack.enter_context(own_parts(folder, database=database))
+        else:
+            bootstrap, parts = request.getfixturevalue("bootstrap"), Parts()
+            server = request.getfixturevalue("postgres") if database == "postgresql" else None
+        url = stack.enter_context(pg.fresh_database(server)) if server else f"sqlite:///{tmp_path / 'driftline.db'}"
+        scene = stack.enter_context(set_scene(bootstrap, url, tmp_path, references()))
+        outcome = run(scene, as_told(stream, scenario.input, NOW), scenario, parts=parts)
+        assert violations(scene, expected.stored, outcome.stored) == [], f"{outcome.told}\ndeaths {outcome.deaths}"
+    assert [line for line in outcome.told if line.startswith("never")] == []
+
+
+@pytest.mark.parametrize(
+    ("flaw", "faults"),
+    [
+        ("commits_at_the_tip", each("kill", every_s=0.4, rounds=2)),
+        ("forgets_too_early", (Fault(0, "die_at", "summarise: half of a flush is sent", n=9),)),
+        ("torn_snapshot", (Fault(0, "die_at", "summarise: half of a flush is sent", n=9),)),
+        ("late_by_the_order_of_reading", ()),
+    ],
+)
+def test_with_a_fix_taken_out_the_suite_fails(bootstrap: str, tmp_path: Path, undisturbed: Undisturbed, flaw: str, faults: tuple[Fault, ...]) -> None:
+    """The controls. Whether a fault falls where it hurts is chance: one run of several that comes to something else is enough."""
+    expected, stream = undisturbed(PLAIN).stored, records(PLAN)
+    for attempt in range(_TRIES):
+        folder = tmp_path / str(attempt)
+        with set_scene(bootstrap, f"sqlite:///{folder / 'driftline.db'}", folder, references()) as scene:
+            flawed = run(scene, stream, Scenario(flaw, faults), flaw=flaw, seed=attempt)
+        if differences(expected, flawed.stored):
+            return
+    pytest.fail(f"{flaw} came through {_TRIES} histories of faults: {flawed.told}")

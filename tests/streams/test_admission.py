@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+from tests.streams.detect.summaries import built
+from tests.streams.records import Record
+
+from driftline.contracts.errors import DecodeError
+from driftline.contracts.settings import build_settings
+from driftline.store import references
+from driftline.store.database import migrate, open_database
+from driftline.streams.admission import OTHER_VERSION, Admission
+from driftline.streams.reading import Decoded, decode
+from driftline.streams.reference_feed import ReferenceFeed
+from driftline.streams.sql_thread import SqlThread
+
+SETTINGS = build_settings({"limits": {"models": 2, "versions": 2}, "models": {"configured": {}}})
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    opened = open_database(f"sqlite:///{tmp_path / 'admission.db'}")
+    migrate(opened)
+    references.put(opened, built("registered"))
+    return opened
+
+
+def admission(engine: Engine) -> Admission:
+    sql = SqlThread()
+    return Admission(sql, engine, SETTINGS, ReferenceFeed(sql, engine, 0))
+
+
+def events(*named: tuple[str, str]) -> Decoded:
+    made = [{"event_id": "a", "model": m, "version": v, "event_time": 1_700_000_000_000, "features": {}} for m, v in named]
+    return decode([Record(i, json.dumps(event).encode()) for i, event in enumerate(made)])
+
+
+def told(items: Decoded) -> list[str]:
+    return [c.code if isinstance(c, DecodeError) else f"{c.model} {c.version}" for c in items.contents]
+
+
+def test_configured_and_registered_models_take_no_room_and_the_first_others_do(engine: Engine) -> None:
+    async def judged() -> list[str]:
+        mine = admission(engine)
+        first = told(await mine.judged(events(("b", "1"), ("a", "1"), ("configured", "1"), ("registered", "1"))))
+        return first + told(await mine.judged(events(("c", "1"), ("a", "1"), ("registered", "1"), ("c", "2"))))
+
+    assert asyncio.run(judged()) == ["b 1", "a 1", "configured 1", "registered 1", "too_many_models", "a 1", "registered 1", "too_many_models"]
+
+
+def test_versions_too_many_are_counted_together_but_never_a_registered_one(engine: Engine) -> None:
+    async def judged() -> list[str]:
+        return told(await admission(engine).judged(events(*(("registered", v) for v in ("4", "3", "2", "1", "2")))))
+
+    # The reference is of version 1; of the others the least two were let in.
+    assert asyncio.run(judged()) == [f"registered {v}" for v in (OTHER_VERSION, "3", "2", "1", "2")]
+
+
+def test_another_worker_and_a_replay_decide_the_same(engine: Engine) -> None:
+    items = events(*((f"m{i}", f"{i % 4}") for i in range(12)))
+
+    async def judged() -> list[list[str]]:
+        mine, other = admission(engine), admission(engine)
+        first = told(await mine.judged(items))
+        return [first, told(await mine.judged(items)), told(await other.judged(items)), told(await admission(engine).judged(items))]
+
+    first, *others = asyncio.run(judged())
+    assert all(other == first for other in others)
+    assert first.count("too_many_models") == 10
