@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -47,7 +49,7 @@ def watch_of(made: Reference, term: str) -> Watch:
     at = moments.terms.index(term)
     counted = moments.base[at] > 0
     p = moments.p[counted] / moments.p[counted].sum()
-    return Watch(moments.phi[at][counted], p, table.theta[i], table.mass[i], float(table.tolerance[i]), float(table.variance[i]), BUDGET)
+    return Watch.of(table, i, BUDGET, moments.phi[at][counted], p)
 
 
 @pytest.mark.parametrize(("term", "up"), [("location", True), ("location", False), ("scale", True)])
@@ -85,7 +87,7 @@ def test_more_time_and_a_larger_shift_are_never_less_visible(within: float, rate
 
 
 def test_what_carries_no_evidence_is_never_visible() -> None:
-    blind = Watch(WATCH.phi, WATCH.p, WATCH.theta, np.zeros_like(WATCH.mass), WATCH.tolerance, WATCH.variance, BUDGET)
+    blind = replace(WATCH, mass=np.zeros_like(WATCH.mass))
     assert blind.smallest(168.0, RATE, up=True) is None
     assert WATCH.smallest(168.0, 0.0, up=True) is None
     assert WATCH.hours_for(WATCH.tolerance / 2, RATE) == np.inf

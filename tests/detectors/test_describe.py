@@ -7,7 +7,7 @@ from tests.detectors.made import START, categorical_column, numeric_column, nume
 from driftline.contracts.reference import Reference
 from driftline.detectors.decider import Decider, DeciderConfig, TermEffect
 from driftline.detectors.describe import column_findings, shares_of, state_of
-from driftline.detectors.distances import ks, psi
+from driftline.detectors.measured import distances_of
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +57,14 @@ def test_a_finding_carries_its_n_its_effect_and_its_distances(reference: Referen
     assert found.effect_low < found.effect < found.effect_high
     assert found.effect == pytest.approx(0.9, abs=0.1)  # sqrt(12) (Phi(1 / sqrt 2) - 1/2)
     assert found.tolerance == pytest.approx(0.2)
-    assert found.psi == psi(reference.columns[0], slots)
-    assert found.ks == ks(reference.columns[0], slots)
+    assert found.distances.keys() == {"psi", "jensen_shannon", "hellinger", "total_variation", "cramers_v", "ks", "wasserstein"}
+    assert found.distances["wasserstein"].low == pytest.approx(distances_of([reference.columns[0]], [slots])[0]["wasserstein"].low)
+    assert found.distances["wasserstein"].low < 1.0 < found.distances["wasserstein"].high
 
 
 def test_too_few_rows_have_shares_and_no_judgement(reference: Reference) -> None:
     found = column_findings(reference, Decider(reference, DeciderConfig(720)), "features", _counts(reference, 50, 1.0, CALM), 1.0)[0]
-    assert (found.state, found.n, found.effect, found.psi) == ("insufficient_data", 50, None, None)
+    assert (found.state, found.n, found.effect, found.distances) == ("insufficient_data", 50, None, {})
 
 
 def test_shares_count_every_kind_of_missing_and_of_new() -> None:

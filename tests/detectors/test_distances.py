@@ -8,8 +8,31 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import ks_2samp, wasserstein_distance
 from tests.detectors.made import Counts, Floats, categorical_column, numeric_column, numeric_slots
 
-from driftline.contracts.reference import CategoricalColumn, NumericColumn
-from driftline.detectors.distances import GROUPS, groups_of, jensen_shannon, ks, psi, wasserstein
+from driftline.contracts.reference import CategoricalColumn, Column, NumericColumn
+from driftline.detectors.distances import GROUPS, groups_of
+from driftline.detectors.measured import distances_of
+
+
+def _distance(name: str, column: Column, counts: Counts) -> float | None:
+    told = distances_of([column], [counts])[0].get(name)
+    return told.value if told is not None else None
+
+
+def psi(column: Column, counts: Counts) -> float | None:
+    return _distance("psi", column, counts)
+
+
+def jensen_shannon(column: Column, counts: Counts) -> float | None:
+    return _distance("jensen_shannon", column, counts)
+
+
+def ks(column: Column, counts: Counts) -> float | None:
+    return _distance("ks", column, counts)
+
+
+def wasserstein(column: Column, counts: Counts) -> float | None:
+    return _distance("wasserstein", column, counts)
+
 
 SHIFTS = {"same": (0.0, 1.0), "location": (0.5, 1.0), "scale": (0.0, 2.0), "narrow": (0.0, 0.3), "far": (3.0, 1.0)}
 
@@ -128,3 +151,16 @@ def test_no_rows_have_no_distance_and_counts_of_another_column_are_refused() -> 
     assert [d(column, np.zeros(column.slots, np.int64)) for d in (psi, jensen_shannon, ks, wasserstein)] == [None] * 4
     with pytest.raises(ValueError, match="shape"):
         psi(column, np.zeros(3, np.int64))
+
+
+def test_many_columns_at_once_are_as_each_alone() -> None:
+    pairs = [_pair(name) for name in SHIFTS]
+    columns, counts = [column for column, *_ in pairs], [own for *_, own in pairs]
+    together = distances_of(columns, counts)
+    for column, own, told in zip(columns, counts, together, strict=True):
+        alone = distances_of([column], [own])[0]
+        assert told.keys() == alone.keys()
+        for name, d in told.items():
+            assert 0 <= d.low <= d.high
+            assert [d.value, d.low, d.high, d.chance] == pytest.approx([alone[name].value, alone[name].low, alone[name].high, alone[name].chance])
+    assert together[0]["psi"].low == 0 < together[1]["psi"].low

@@ -68,8 +68,8 @@ def summarise_counts_events_late_events_and_dead_letters(live: Live) -> None:
 
 
 def the_join_counts_rows_and_what_became_of_outcomes(live: Live) -> None:
+    live.wait_for(lambda: live.metrics("join")["driftline_join_rows_total"] == {("prediction",): N + 1, ("label",): N + 2})
     found = live.metrics("join")
-    assert found["driftline_join_rows_total"] == {("prediction",): N + 1, ("label",): N + 2}
     outcomes = found["driftline_join_outcomes_total"]
     assert (outcomes["completed",] - outcomes.get(("withdrawn",), 0)) in (N - 1, N)  # e1's label may be withdrawn before it was counted
     assert found["driftline_outcome_sample_ratio"]["m",] == 1

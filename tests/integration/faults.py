@@ -93,6 +93,7 @@ def each(what: What, *, every_s: float, rounds: int, for_s: float = 0.0) -> tupl
     return tuple(Fault(round(0.3 + i * every_s, 2), what, STEPS[i % 3], for_s) for i in range(3 * rounds))
 
 
+#: Detect commits when a pane closes or a checkpoint is due, so that its points come seldom and their ``n`` are small.
 #: Where a step is most vulnerable: between what it has done and what says so.
 DEATHS: Final = (
     Fault(0, "die_at", "summarise: a revision is sent, nothing says so", n=3),
@@ -101,9 +102,9 @@ DEATHS: Final = (
     Fault(0, "die_at", "join: in the transaction", n=2),
     Fault(0, "die_at", "join: committed, nothing published", n=4),
     Fault(0, "die_at", "join: published, not forgotten", n=3),
-    Fault(0, "die_at", "detect: in the transaction", n=3),
-    Fault(0, "die_at", "detect: committed, nothing published", n=6),
-    Fault(0, "die_at", "detect: published, not forgotten", n=2),
+    Fault(0, "die_at", "detect: in the transaction", n=2),
+    Fault(0, "die_at", "detect: committed, nothing published", n=2),
+    Fault(0, "die_at", "detect: published, not forgotten", n=1),
 )
 
 #: Stopped in the act for longer than the session: its successor is at work when it wakes up.
@@ -111,13 +112,13 @@ ZOMBIES: Final = (
     Fault(0, "freeze_at", "summarise: a revision is sent, nothing says so", FREEZE_S, n=4),
     Fault(0, "freeze_at", "join: before the transaction", FREEZE_S, n=3),
     Fault(0, "freeze_at", "join: committed, nothing published", FREEZE_S, n=6),
-    Fault(0, "freeze_at", "detect: before the transaction", FREEZE_S, n=4),
-    Fault(0, "freeze_at", "detect: committed, nothing published", FREEZE_S, n=8),
+    Fault(0, "freeze_at", "detect: before the transaction", FREEZE_S, n=2),
+    Fault(0, "freeze_at", "detect: committed, nothing published", FREEZE_S, n=3),
 )
 #: Stopped inside a transaction: PostgreSQL ends it after four seconds, SQLite's other writers wait until it goes on.
 SLEEPERS: Final = (
     Fault(0, "freeze_at", "join: in the transaction", FREEZE_S, n=3),
-    Fault(0, "freeze_at", "detect: in the transaction", FREEZE_S, n=3),
+    Fault(0, "freeze_at", "detect: in the transaction", FREEZE_S, n=2),
 )
 
 

@@ -174,9 +174,7 @@ def _story(frame: _Frame, effect: TermEffect) -> TermStory:
     at = moments.terms.index(effect.term)
     counted = moments.base[at] > 0
     phi, p = moments.phi[at][counted], moments.p[counted] / moments.p[counted].sum()
-    watch = Watch(
-        phi, p, frame.table.theta[i], frame.table.mass[i], float(frame.table.tolerance[i]), float(frame.table.variance[i]), frame.config.budget_hours
-    )
+    watch = Watch.of(frame.table, i, frame.config.budget_hours, phi, p)
     kind_state = frame.state.of(effect.kind)
     log_r = kind_state.log_r[i]
     best = int(log_r.argmax()) if log_r.size else 0

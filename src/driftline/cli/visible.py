@@ -4,8 +4,8 @@ While a shift of effect d (E phi = d) lasts, a bet theta's evidence grows on ave
 
     g = eta rate [ E log(1 + theta phi) - log(1 + |theta| tolerance) ]   an hour,      eta = 1 / (1 + V rate)
 
-From the mass w that is put in each hour, R' = w + g R gives R(T) = w (exp(g T) - 1) / g, and the alarm wants R >= budget and a CUSUM of log 20, so it
-comes on average after
+(of a joint bet, the payoff and price of all its moments: ``detectors.bets``). From the mass w that is put in each hour, R' = w + g R gives
+R(T) = w (exp(g T) - 1) / g, and the alarm wants R >= budget and a CUSUM of log 20, so it comes on average after
 
     T = max( log(1 + budget g / w) / g,  log 20 / g )   hours, with the best of the bets,
 
@@ -18,8 +18,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from driftline.detectors.bets import BETS
 from driftline.detectors.decider import GATE
 from driftline.detectors.moments import Floats
+from driftline.detectors.terms import TermTable
 
 FORMULA = (
     "a shift is visible within T hours if T >= max(log(1 + budget g / w) / g, log 20 / g) for one of the bets theta, "
@@ -34,21 +36,30 @@ _SMALLEST, _LARGEST = 1e-6, 60.0
 
 @dataclass(frozen=True)
 class Watch:
-    """What one term watches with: ``phi`` and ``p`` on the slots it counts (p sums to 1), its bets, their start mass. V and budget in hours."""
+    """What one term watches with: ``phi`` and ``p`` on the slots it counts (p sums to 1); of each bet what it gains on these slots, its price, its V
+    (hours) and its start mass; the budget (hours).
+    """
 
     phi: Floats
     p: Floats
-    theta: Floats
+    gain: Floats
+    price: Floats
+    variance: Floats
     mass: Floats
     tolerance: float
-    variance: float
     budget: float
+
+    @classmethod
+    def of(cls, table: TermTable, i: int, budget: float, phi: Floats, p: Floats) -> Watch:
+        """Return the watch of the table's term ``i``, whose ``phi`` and ``p`` on the slots it counts are given."""
+        counted = table.base[[i], :].nonzero()[1]
+        gain = table.gain[i * BETS : (i + 1) * BETS, :][:, counted].toarray()
+        return cls(phi, p, gain, table.price[i], table.bet_variance[i], table.mass[i], float(table.tolerance[i]), budget)
 
     def growth(self, tilted: Floats, rate: float) -> Floats:
         """Return g of each bet, per hour, while the slots have the shares ``tilted``."""
         eta = 1 / (1 + self.variance * rate)
-        gain = np.log1p(self.theta[:, None] * self.phi) @ tilted
-        grown: Floats = eta * rate * (gain - np.log1p(np.abs(self.theta) * self.tolerance))
+        grown: Floats = eta * rate * (self.gain @ tilted - self.price)
         return grown
 
     def tilt(self, s: float) -> Floats:

@@ -26,6 +26,15 @@ class OffsetRange(msgspec.Struct, frozen=True, kw_only=True):
     next: int
 
 
+class Distance(msgspec.Struct, frozen=True):
+    """A distance of a window from the reference, its 95 % interval at the window's n, and what chance alone stays below in 95 of 100 such windows."""
+
+    value: float
+    low: float
+    high: float
+    chance: float
+
+
 class ColumnFinding(msgspec.Struct, frozen=True, kw_only=True):
     """One column of a window against its reference. ``effect`` with its interval is in reference standard deviations (numeric: the greatest of the
     term effects) and compared with ``tolerance``; distances describe. ``None`` where n is too small or the value is undefined.
@@ -40,10 +49,9 @@ class ColumnFinding(msgspec.Struct, frozen=True, kw_only=True):
     effect_low: float | None = None
     effect_high: float | None = None
     tolerance: float | None = None
-    psi: float | None = None
-    jensen_shannon: float | None = None
-    ks: float | None = None
-    wasserstein: float | None = None
+    #: ``psi``, ``jensen_shannon``, ``hellinger``, ``total_variation``, ``cramers_v``; of numbers also ``ks`` and ``wasserstein`` (in units of the
+    #: reference column's scale).
+    distances: dict[str, Distance] = {}
 
 
 class Performance(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,8 @@ about ``1 / n + V / T``. It tempers the evidence and widens tolerances and inter
 counts:
 
 - *blocks*: T times the variance of block means, upper 90 % limit by chi-square on the number of blocks, less the part
-  that independent events have; over block lengths from a few events to 1/32 of the span;
+  that independent events have; at the finest block length, from a few events to 1/32 of the span, whose limit no
+  coarser one contradicts (with 90 % confidence);
 - *extrapolated*: a first-order autoregression of the block means at 1/32, 1/64 and 1/128 of the span, corrected for
   the bias of short series, which sees regimes longer than the blocks.
 
@@ -92,21 +93,21 @@ def _longrun(sums: Floats, n: Floats, within: Floats, span: float) -> tuple[Floa
     """Return V (hours), the sd of the slowest wandering, and the number of coarsest blocks with rows, for each term
     (columns of sums and n).
     """
-    variance = np.zeros(sums.shape[1])
-    slow = np.zeros(sums.shape[1])
+    variance, upper, slow = (np.zeros(sums.shape[1]) for _ in range(3))
     while True:
         length = span / len(sums)
         weight = np.maximum((n**2).sum(axis=0), 1e-300)
         alone = within * n.sum(axis=0) / weight
-        seen = (sums**2).sum(axis=0) / weight
+        seen = np.maximum((sums**2).sum(axis=0) / weight, alone)
         freedom = np.maximum(weight**2 / np.maximum((n**4).sum(axis=0), 1e-300) - 1, 1)
-        upper = np.maximum(seen, alone) * freedom / chdtri(freedom, _UPPER)
-        variance = np.maximum(variance, length * (upper - alone))
+        # Coarser blocks count only if they show more than finer ones allow for: else their limit is wide only because they are few (Lepski, 1991).
+        lower = length * (seen * freedom / chdtri(freedom, 1 - _UPPER) - alone)
+        upper = np.where(lower > upper, length * (seen * freedom / chdtri(freedom, _UPPER) - alone), upper)
         if len(sums) <= 4 * COARSEST:
             extrapolated, sd = _autoregressive(sums, n, within, np.maximum(seen - alone, 0), length)
             variance, slow = np.maximum(variance, extrapolated), np.maximum(slow, sd)
         if len(sums) == COARSEST:
-            return variance, slow, (n > 0).sum(axis=0)
+            return np.maximum(variance, upper), slow, (n > 0).sum(axis=0)
         sums = sums[::2] + sums[1::2]
         n = n[::2] + n[1::2]
 
@@ -118,7 +119,7 @@ def _autoregressive(sums: Floats, n: Floats, within: Floats, shared: Floats, len
     blocks = len(sums)
     pairs = n[:-1] * n[1:]
     lagged = (sums[:-1] * sums[1:]).sum(axis=0)
-    significant = lagged > 2 * within * np.sqrt(np.maximum(pairs.sum(axis=0), 1e-300))
+    significant = lagged > 3 * within * np.sqrt(np.maximum(pairs.sum(axis=0), 1e-300))
     phi = lagged / np.maximum(pairs.sum(axis=0), 1e-300) / np.maximum(shared, 1e-300)
     phi = np.clip(phi, 0.0, 1.0)
     # Kendall (1954): the sample's own mean is taken off, which hides part of a slow wandering.

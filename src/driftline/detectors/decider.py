@@ -47,7 +47,7 @@ _Z = 1.959963984540054
 # exp of more is no finite float.
 _MAX_LOG = 700.0
 # Changes of the formulas make old states another table's.
-_FORMULA = 1
+_FORMULA = 2
 
 
 @dataclass(frozen=True)
@@ -137,8 +137,8 @@ class Decider:
         table, before = self._tables[kind], state.of(kind)
         n, events = _rows(table, counts)
         rate = _smoothed(before, n / hours, table.variance, end, hours)
-        eta = 1 / (1 + table.variance * rate)
-        log_e = eta[:, None] * ((table.gain @ events).reshape(table.theta.shape) - n[:, None] * table.penalty)
+        eta = 1 / (1 + table.bet_variance * rate[:, None])
+        log_e = eta * ((table.gain @ events).reshape(table.theta.shape) - n[:, None] * table.price)
         with np.errstate(divide="ignore"):
             log_r = np.logaddexp(before.log_r, np.log(table.mass * hours)) + log_e
         onset = np.where(before.cusum > 0, before.onset, end - round(hours * HOUR_MS))

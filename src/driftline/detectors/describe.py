@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from driftline.contracts.findings import ColumnFinding, State
+from driftline.contracts.findings import ColumnFinding, Distance, State
 from driftline.contracts.reference import CATEGORICAL_EXTRAS, CategoricalColumn, Column, GridColumn, Reference
 from driftline.contracts.summaries import PaneKind
 from driftline.detectors.decider import Decider, TermEffect
-from driftline.detectors.distances import jensen_shannon, ks, psi, wasserstein
+from driftline.detectors.layout import Layout
+from driftline.detectors.measured import distances_of
 
 #: Below this many rows a column is not judged: a distance of a hundred rows says more about the hundred than about
 #: the column.
@@ -34,14 +35,12 @@ def column_findings(
     effects: dict[str, list[TermEffect]] = {}
     for effect in decider.effects(kind, counts, hours):
         effects.setdefault(effect.column, []).append(effect)
-    findings = []
-    start = 0
-    for column in columns:
-        slots = np.maximum(counts[start : start + column.slots], 0)
-        start += column.slots
-        if not isinstance(column, GridColumn):
-            findings.append(_finding(column, slots, effects.get(column.name, []), min_n))
-    return tuple(findings)
+    layout = Layout.of(columns)
+    told = [column for column in columns if not isinstance(column, GridColumn)]
+    slots = {column.name: np.maximum(counts[layout.slice_of(column.name)], 0) for column in told}
+    judged = [column for column in told if slots[column.name].sum() >= min_n]
+    distances = dict(zip((c.name for c in judged), distances_of(judged, [slots[c.name] for c in judged]), strict=True))
+    return tuple(_finding(c, slots[c.name], effects.get(c.name, []), distances.get(c.name, {}), min_n) for c in told)
 
 
 def state_of(effects: list[TermEffect], n: int, min_n: int) -> State:
@@ -59,7 +58,7 @@ def state_of(effects: list[TermEffect], n: int, min_n: int) -> State:
     return "ok"
 
 
-def _finding(column: Column, slots: npt.NDArray[np.int64], effects: list[TermEffect], min_n: int) -> ColumnFinding:
+def _finding(column: Column, slots: npt.NDArray[np.int64], effects: list[TermEffect], distances: dict[str, Distance], min_n: int) -> ColumnFinding:
     n = int(slots.sum())
     missing, unseen = shares_of(column, slots)
     state = state_of(effects, n, min_n)
@@ -76,10 +75,7 @@ def _finding(column: Column, slots: npt.NDArray[np.int64], effects: list[TermEff
         effect_low=top.low if top else None,
         effect_high=top.high if top else None,
         tolerance=top.tolerance if top else None,
-        psi=psi(column, slots),
-        jensen_shannon=jensen_shannon(column, slots),
-        ks=ks(column, slots),
-        wasserstein=wasserstein(column, slots),
+        distances=distances,
     )
 
 

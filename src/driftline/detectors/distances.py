@@ -1,4 +1,4 @@
-"""Distances between a window and the reference, from counts. They describe; the decider decides.
+"""What of a window and its reference is compared by distances. They describe; the decider decides.
 
 PSI, Jensen-Shannon distance and the others of ``contingency`` are taken over at most ``GROUPS`` groups of the reference's quantiles (a group for
 each category) and one for what is missing: over 64 bins a window of some hundred rows would look like drift by chance
@@ -13,7 +13,6 @@ lower limit.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -27,43 +26,10 @@ from driftline.contracts.reference import (
     GridColumn,
     NumericColumn,
 )
-from driftline.detectors import binned, contingency
 from driftline.detectors.moments import Floats
 
 #: Groups of a numeric column for PSI and Jensen-Shannon: deciles, as in credit scoring.
 GROUPS = 10
-
-
-def psi(column: Column, counts: npt.NDArray[np.int64]) -> float | None:
-    """Return the population stability index over the groups, shares smoothed by half a row; None without rows.
-
-    >>> c = CategoricalColumn(name="c", role="feature", values=("a", "b"), counts=(500, 500, 0, 0, 0, 0))
-    >>> round(psi(c, np.array([500, 500, 0, 0, 0, 0])), 3), round(psi(c, np.array([300, 700, 0, 0, 0, 0])), 3)
-    (0.0, 0.169)
-    """
-    return grouped_distance(contingency.psi, column, counts)
-
-
-def jensen_shannon(column: Column, counts: npt.NDArray[np.int64]) -> float | None:
-    """Return the Jensen-Shannon distance over the groups: the square root of the divergence to base 2, from 0 to 1;
-    None without rows.
-    """
-    return grouped_distance(contingency.jensen_shannon, column, counts)
-
-
-def grouped_distance(distance: Callable[[Floats, Floats], Floats], column: Column, counts: npt.NDArray[np.int64]) -> float | None:
-    """Return any distance of ``contingency`` over the groups; None without rows on either side."""
-    return _known(distance(*grouped(column, counts)))
-
-
-def ks(column: Column, counts: npt.NDArray[np.int64]) -> float | None:
-    """Return the Kolmogorov-Smirnov distance of the values; None without values on either side, or for categories."""
-    return _known(binned.ks(*values_of(column, counts))) if isinstance(column, NumericColumn) else None
-
-
-def wasserstein(column: Column, counts: npt.NDArray[np.int64]) -> float | None:
-    """Return the Wasserstein-1 distance of the values in units of the column's ``scale``; None as for ``ks``."""
-    return _known(binned.wasserstein(*values_of(column, counts), widths_of(column))) if isinstance(column, NumericColumn) else None
 
 
 def values_of(column: NumericColumn, counts: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
@@ -77,10 +43,6 @@ def widths_of(column: NumericColumn) -> Floats:
     # Divided before the difference is taken: edges near the greatest floats would overflow. Where even that does, there is no distance to tell.
     with np.errstate(over="ignore", invalid="ignore"):
         return np.diff(np.asarray(column.edges, np.float64) / column.scale)
-
-
-def _known(value: Floats) -> float | None:
-    return float(value) if np.isfinite(value) else None
 
 
 def grouped(column: Column, counts: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:

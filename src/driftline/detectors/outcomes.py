@@ -76,7 +76,15 @@ def sampled_share(n: int, quality: Mapping[str, int]) -> float:
     return n / stood_for if shares and n > 0 and stood_for > 0 else 1.0
 
 
-_truth = lru_cache(maxsize=1024)(binary_label)
+_known_truth = lru_cache(maxsize=1024)(binary_label)
+
+
+def _truth(label: object) -> int | None:
+    """Return ``binary_label``'s answer, from memory where it can be remembered."""
+    try:
+        return _known_truth(label)
+    except TypeError:  # a list or the like, which no set can hold
+        return binary_label(label)
 
 
 def _binary(prediction: object, score: object, label: object) -> tuple[Cell, ...]:

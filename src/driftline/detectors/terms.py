@@ -18,6 +18,9 @@ from driftline.detectors.moments import Floats, moments_of
 #: Probability that the reference's own error exceeds a tolerance, over all terms together.
 REFERENCE_RISK = 0.05
 KINDS: tuple[PaneKind, ...] = ("features", "outcomes")
+#: How a column's weight is split over its terms: what happens most, and matters most when it does, waits least. Equal for the values of a category.
+TERM_WEIGHTS = {"location": 4.0, "scale": 2.0}
+_PARTS = ("phi", "base", "gain", "theta", "price", "bet_variance", "tolerance", "variance", "mass")
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,9 @@ class TermTable:
     phi: sparse.csr_array
     phi_squared: sparse.csr_array
     base: sparse.csr_array
-    gain: sparse.csr_array  # (terms * bets, slots): log(1 + theta phi)
-    penalty: Floats  # (terms, bets): log(1 + |theta| tolerance)
+    gain: sparse.csr_array  # (terms * bets, slots): log(1 + payoff)
+    price: Floats  # (terms, bets): log of what 1 + payoff may be on average
+    bet_variance: Floats  # (terms, bets): V (hours) of what the bet is on
     theta: Floats
     tolerance: Floats
     variance: Floats
@@ -78,7 +82,8 @@ def _weights(reference: Reference, config: DeciderConfig) -> dict[tuple[PaneKind
         for column in _columns(reference, kind):
             terms = [t for t in moments_of(column).terms if (entry := calibrations.get((column.name, t))) is not None and entry.calibrated]
             weight = max(config.weights.get(column.name, 1.0), 0.0)
-            weights |= {(kind, column.name, term): weight / len(terms) for term in terms}
+            shares = {term: TERM_WEIGHTS.get(term, 1.0) for term in terms}
+            weights |= {(kind, column.name, term): weight * share / sum(shares.values()) for term, share in shares.items()}
     total = sum(weights.values())
     return {key: weight / total for key, weight in weights.items()} if total > 0 else {}
 
@@ -93,7 +98,7 @@ def _table(
     calibrations = _calibrations(reference, kind)
     span = (reference.span_end - reference.span_start) / HOUR_MS
     terms: list[tuple[str, str]] = []
-    parts: dict[str, list[Floats]] = {name: [] for name in ("phi", "base", "gain", "theta", "tolerance", "variance", "mass")}
+    parts: dict[str, list[Floats]] = {name: [] for name in _PARTS}
     calibrated: list[bool] = []
     for column in _columns(reference, kind):
         moments = moments_of(column)
@@ -101,17 +106,19 @@ def _table(
         variance = np.array([entry.variance_hours if entry else 0.0 for entry in entries])
         n = moments.base @ np.asarray(column.counts, np.float64)
         tolerance = tolerances_of(moments, config.tolerances.get(column.name, config.tolerance), n, variance, span, risk=risk)
-        theta = bets_of(moments, tolerance)
-        gain = np.log1p(theta[:, :, None] * moments.phi[:, None, :]).reshape(-1, column.slots)
+        known = np.array([entry is not None and entry.calibrated for entry in entries], dtype=np.bool_)
+        bets = bets_of(moments, tolerance, variance, known)
         weight = np.array([weights.get((kind, column.name, term), 0.0) for term in moments.terms])
-        live = theta != 0
+        live = bets.theta != 0
         mass = weight[:, None] * live / np.maximum(live.sum(axis=1, keepdims=True), 1)
         terms += [(column.name, term) for term in moments.terms]
-        calibrated += [entry is not None and entry.calibrated for entry in entries]
-        for name, value in zip(parts, (moments.phi, moments.base, gain, theta, tolerance, variance, mass), strict=True):
+        calibrated += known.tolist()
+        gain = bets.gain.reshape(-1, column.slots)
+        own = (moments.phi, moments.base, gain, bets.theta, bets.price, bets.variance, tolerance, variance, mass)
+        for name, value in zip(parts, own, strict=True):
             parts[name].append(value)
     phi, base, gain_all = (_diagonal(parts[name]) for name in ("phi", "base", "gain"))
-    theta, mass = (np.concatenate([np.zeros((0, BETS)), *parts[name]]) for name in ("theta", "mass"))
+    theta, price, bet_variance, mass = (np.concatenate([np.zeros((0, BETS)), *parts[name]]) for name in ("theta", "price", "bet_variance", "mass"))
     tolerance, variance = (np.concatenate([np.zeros(0), *parts[name]]) for name in ("tolerance", "variance"))
     return TermTable(
         slots=phi.shape[1],
@@ -120,7 +127,8 @@ def _table(
         phi_squared=phi.multiply(phi).tocsr(),
         base=base,
         gain=gain_all,
-        penalty=np.log1p(np.abs(theta) * tolerance[:, None]),
+        price=price,
+        bet_variance=bet_variance,
         theta=theta,
         tolerance=tolerance,
         variance=variance,

@@ -111,7 +111,7 @@ CATALOGUE: tuple[Metric, ...] = (
         "gauge",
         ("model", "column", "distance"),
         ("detect",),
-        "Distances of the last window from the reference: psi, jensen_shannon, ks, wasserstein.",
+        "Distances of the last window from the reference: psi, jensen_shannon, hellinger, total_variation, cramers_v, ks, wasserstein.",
         "max",
     ),
     # ------------------------------------------------------------------------------------------------------------- out of SQL

@@ -16,7 +16,6 @@ from driftline.streams.detect.said import Marks
 from driftline.streams.detect.state import ModelState
 
 _KINDS: tuple[PaneKind, ...] = ("features", "outcomes")
-_DISTANCES = ("psi", "jensen_shannon", "ks", "wasserstein")
 
 
 def show_marks(samples: Samples, marks: Marks) -> None:
@@ -60,7 +59,5 @@ def _show_finding(samples: Samples, finding: Finding) -> None:
 def _show_column(samples: Samples, model: str, column: ColumnFinding) -> None:
     if column.effect is not None:
         samples.add("driftline_effect_sds", column.effect, model, column.column)
-    for distance in _DISTANCES:
-        value = getattr(column, distance)
-        if value is not None:
-            samples.add("driftline_distance", value, model, column.column, distance)
+    for name, distance in column.distances.items():
+        samples.add("driftline_distance", distance.value, model, column.column, name)

@@ -1,0 +1,1 @@
+"""What Driftline costs and what it sees, measured against named peers."""

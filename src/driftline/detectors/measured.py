@@ -1,0 +1,55 @@
+"""All distances of all columns of a window, with their intervals: columns of the same shape at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from driftline.contracts.findings import Distance
+from driftline.contracts.reference import Column, NumericColumn
+from driftline.detectors import binned, contingency
+from driftline.detectors.distances import grouped, values_of, widths_of
+from driftline.detectors.moments import Floats
+from driftline.detectors.uncertainty import Interval, intervals
+
+_GROUPED = {
+    "psi": contingency.psi,
+    "jensen_shannon": contingency.jensen_shannon,
+    "hellinger": contingency.hellinger,
+    "total_variation": contingency.total_variation,
+    "cramers_v": contingency.cramers_v,
+}
+Counts = npt.NDArray[np.int64]
+
+
+def distances_of(columns: Sequence[Column], counts: Sequence[Counts]) -> list[dict[str, Distance]]:
+    """Return for each column of a window, whose slot counts are given, its distances from the reference; those that are undefined are left out."""
+    told: list[dict[str, Distance]] = [{} for _ in columns]
+    pairs = [grouped(column, own) for column, own in zip(columns, counts, strict=True)]
+    for members in _alike(len(p) for p, _ in pairs):
+        p, q = (np.stack([pairs[i][side] for i in members]) for side in (0, 1))
+        _tell(told, members, intervals(_GROUPED, p, q))
+    numeric = [(i, c, values_of(c, counts[i]), widths_of(c)) for i, c in enumerate(columns) if isinstance(c, NumericColumn)]
+    for chosen in _alike(len(width) for *_, width in numeric):
+        p, q = (np.stack([numeric[k][2][side] for k in chosen]) for side in (0, 1))
+        width: Floats = np.stack([numeric[k][3] for k in chosen])
+        _tell(told, [numeric[k][0] for k in chosen], intervals({"ks": binned.ks, "wasserstein": partial(binned.wasserstein, width=width)}, p, q))
+    return told
+
+
+def _alike(lengths: Iterable[int]) -> list[list[int]]:
+    """Return the places of each length."""
+    places: dict[int, list[int]] = {}
+    for i, length in enumerate(lengths):
+        places.setdefault(length, []).append(i)
+    return list(places.values())
+
+
+def _tell(told: list[dict[str, Distance]], members: Sequence[int], found: dict[str, Interval]) -> None:
+    for name, own in found.items():
+        for at, i in enumerate(members):
+            if np.isfinite([own.value[at], own.low[at], own.high[at]]).all():
+                told[i][name] = Distance(*(float(part[at]) for part in own))
