@@ -111,7 +111,7 @@ def _regimes(
     name: str, tau_h: float, sd: float, rate: float, *, reference_days: float = 60, live_days: float = 90, columns: int = 5,
     swing: Callable[[Floats], Floats] | None = None, rate_live: float | None = None, daily: float = 0.0,
 ) -> Stream:  # fmt: skip
-    """Ornstein-Uhlenbeck regimes of time constant ``tau_h`` and size ``sd`` (and a daily sine of amplitude ``daily``); one episode in 30 days allowed.
+    """Ornstein-Uhlenbeck regimes of time constant ``tau_h`` and size ``sd`` (and a daily sine of amplitude ``daily``); one in 30 days is allowed.
 
     ``swing`` thins the live events by the hour of their time: day and night.
     """

@@ -92,6 +92,24 @@ def late_by_the_order_of_reading() -> None:
     reading.Reader.read = by_process  # type: ignore[method-assign]
 
 
+def no_compare_and_swap() -> None:
+    """Write whatever the cursor says by now (flaw 8)."""
+    from driftline.store import cursors, detection, join
+
+    advance = cursors.advance
+
+    def anyhow(conn: Any, table: Any, key: Any, expected: int | None, values: Any) -> bool:
+        if not advance(conn, table, key, expected, values):
+            statement = table.update().values(**values)
+            for name, value in key.items():
+                statement = statement.where(table.c[name] == value)
+            conn.execute(statement)
+        return True
+
+    setattr(detection, "advance", anyhow)  # noqa: B010 - both have it from `cursors`, and export nothing
+    setattr(join, "advance", anyhow)  # noqa: B010
+
+
 FLAWS: dict[str, Callable[[], None]] = {
-    flaw.__name__: flaw for flaw in (commits_at_the_tip, forgets_too_early, torn_snapshot, late_by_the_order_of_reading)
+    flaw.__name__: flaw for flaw in (commits_at_the_tip, forgets_too_early, torn_snapshot, late_by_the_order_of_reading, no_compare_and_swap)
 }

@@ -14,6 +14,7 @@ from tests.integration.log import read_back
 from tests.integration.offline import Count, content_of
 from tests.integration.processes import Steps
 from tests.integration.scene import Scene
+from tests.integration.setbacks import setbacks
 from tests.integration.stream import PANE
 
 from driftline.cli.lag import LagWatch
@@ -42,6 +43,8 @@ class Stored:
     alerts: dict[str, Content]
     decisions: dict[str, Content]
     triggers: dict[str, Content]
+    #: Cursors that went back: none, ever.
+    setbacks: dict[tuple[str, int, int, int], int]
 
 
 def wait_until_done(settings: Settings, engine: Engine, steps: Steps, within_s: float) -> None:
@@ -89,6 +92,7 @@ def stored(engine: Engine, models: Mapping[str, Reference]) -> Stored:
         alerts={a.alert_id: _bare(a, "offsets") for m in models for a in episodes.alerts(engine, model=m, limit=10_000)},
         decisions={d.decision_id: _bare(d) for m in models for d in decisions.history(engine, m, limit=10_000)},
         triggers={t.trigger.trigger_id: _bare(t.trigger) for m in models for t in triggers.history(engine, m, limit=10_000)},
+        setbacks=setbacks(engine),
     )
 
 

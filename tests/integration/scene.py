@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Engine
 from tests.integration.log import read_back
 from tests.integration.offline import Count, count
+from tests.integration.setbacks import watch_cursors
 from tests.integration.stream import settings_tree
 
 from driftline.cli.topics import ensure_topics
@@ -56,6 +57,7 @@ def set_scene(bootstrap: str, database: str, folder: Path, references: Sequence[
     ensure_topics(settings)
     engine = open_database(settings.database)
     migrate(engine)
+    watch_cursors(engine)
     for reference in references:
         stored_references.put(engine, reference)
     try:

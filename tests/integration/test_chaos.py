@@ -14,7 +14,8 @@ flaw   what went wrong                                         covered by
 5      idle partitions                                         input ``silent``; ``tests/streams/test_idle_watch.py``, ``test_clock.py``
 6      low-rate blocks stay open for hours                     correct all the same ("a slow stream"); ended by size alone: not built
 7      a summary made with a reference that nobody has stored  ``tests/streams/test_references.py``
-8      zombies; a writer stopped inside its transaction        "stopped in the act", "stopped inside a transaction";
+8      zombies; a writer stopped inside its transaction        control ``no_compare_and_swap``; "stopped in the act",
+                                                               "stopped inside a transaction"; no cursor ever goes back (``setbacks``);
                                                                ``test_a_zombie_is_refused_and_writes_nothing``, ``tests/store/test_rivals.py``
 9      the group's commit taken for the position               kill -9 of detect and join in every storm: the position is SQL's
 10     an old revision published late by a zombie              ``published_is_stored``: the greatest revision counts
@@ -33,7 +34,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from tests import postgres as pg
 from tests.integration.chaos import Outcome, own_parts, run
-from tests.integration.faults import PLAIN, Fault, Input, Scenario, each, short
+from tests.integration.faults import PLAIN, ZOMBIES, Fault, Input, Scenario, each, short
 from tests.integration.inputs import as_told
 from tests.integration.invariants import against_the_log, differences, violations
 from tests.integration.parts import Parts
@@ -101,6 +102,7 @@ def test_nothing_is_lost_or_double_whatever_happens(
         ("forgets_too_early", (Fault(0, "die_at", "summarise: half of a flush is sent", n=9),)),
         ("torn_snapshot", (Fault(0, "die_at", "summarise: half of a flush is sent", n=9),)),
         ("late_by_the_order_of_reading", ()),
+        ("no_compare_and_swap", (ZOMBIES[1], ZOMBIES[3])),
     ],
 )
 def test_with_a_fix_taken_out_the_suite_fails(bootstrap: str, tmp_path: Path, undisturbed: Undisturbed, flaw: str, faults: tuple[Fault, ...]) -> None:

@@ -36,6 +36,10 @@ from driftline.streams.transport import Batch, DriftApp
 Read = Callable[[Sequence[Record], Settings], Poll]
 
 
+#: Outcomes wait for labels: that nothing came of a batch need not be told at once, each time to all partitions of the summaries.
+_TELL_EVERY_S = 0.2
+#: After a batch of so many records the next one is not far.
+_MORE_FOLLOW = 256
 #: Where nothing was too old, nothing will be for a while.
 _NOTHING_OLD_S = 60.0
 
@@ -56,6 +60,7 @@ class Join:
         self._publisher = Publisher(app, settings.kafka)
         self._reached: dict[TP, Reached] = {}
         self._opened: set[TP] = set()
+        self._told_at: dict[TP, float] = {}
         self._continuity = Continuity()
         self._look_again = 0.0
         self._working = asyncio.Lock()
@@ -74,14 +79,14 @@ class Join:
             if self._continuity.judge(batch, self._app.consumer) is not Fit.NEXT:
                 return
             await self._feed.refresh()
-            expected = await self.position(batch.tp)
-            records = [r for r in batch.records if r.offset >= (expected or 0)]
+            known = await self._known(batch.tp)
+            expected = known.position or None
+            records = [r for r in batch.records if r.offset >= known.position]
             poll = await asyncio.to_thread(self._read, records, self._settings)  # beside the other half's SQL, which mostly waits
             models = {p.model for p in poll.predictions}
             admitted = await self._admission.models(models)
             if len(admitted) < len(models):  # summarise makes dead letters of them
                 poll.predictions = [p for p in poll.predictions if p.model in admitted]
-            known = await self._known(batch.tp)
             reached = Reached(batch.next, max(known.watermark, poll.watermark), 0, max(known.newest, poll.newest))
             change = JoinChange(
                 source=self._source,
@@ -92,16 +97,18 @@ class Join:
                 predictions=poll.predictions,
                 labels=poll.labels,
             )
+            silent = batch.tp in self._opened
             if records:
                 try:
                     said = partial(self._said, batch.tp, batch.next, poll.rejected)
-                    await self._sql.run(join.apply, self._engine, change, said, CountedAs(self._settings, self._feed.book))
+                    changes = await self._sql.run(join.apply, self._engine, change, said, CountedAs(self._settings, self._feed.book))
                 except StaleState as error:
                     self._app.consumer.rewind(str(error))
                     return
+                silent = silent and not changes and not poll.rejected
                 self._app.telemetry.count("driftline_join_rows_total", len(poll.predictions), "prediction")
                 self._app.telemetry.count("driftline_join_rows_total", len(poll.labels), "label")
-            await self._tell(batch.tp, reached)
+            await self._tell(batch.tp, reached, silent=silent, more=len(batch.records) >= _MORE_FOLLOW)
             self._app.consumer.commit_to(batch.tp, batch.next, batch.epoch)
 
     async def look_for_idle(self) -> None:
@@ -110,6 +117,7 @@ class Join:
             self._renew(self._app.consumer.epoch)
             for tp in [tp for tp in self._app.consumer.assignment() if tp.topic == self._topic and tp not in self._opened]:
                 await self._tell(tp, await self._known(tp))
+            await self._progress.tell({tp.partition: reached for tp, reached in self._reached.items()})
             await self._progress.look_for_idle(self._reached_now)
             await self._let_go()
 
@@ -122,11 +130,16 @@ class Join:
         gone = await self._sql.run(outcomes.purge_some, self._engine, before)
         self._look_again = time.monotonic() + (0.0 if gone else _NOTHING_OLD_S)
 
-    async def _tell(self, tp: TP, reached: Reached) -> None:
-        await self._publisher.publish_outbox(self._sql, self._engine, self._owner(tp))
+    async def _tell(self, tp: TP, reached: Reached, *, silent: bool = False, more: bool = False) -> None:
+        """Publish what is left to be said (nothing where a transaction was ``silent``), and how far that reaches: at once, unless more follows."""
+        if not silent:
+            await self._publisher.publish_outbox(self._sql, self._engine, self._owner(tp))
         self._opened.add(tp)
         self._reached[tp] = reached
-        await self._progress.tell({tp.partition: reached})
+        now = time.monotonic()
+        if not (silent and more) or now - self._told_at.get(tp, 0.0) >= _TELL_EVERY_S:
+            self._told_at[tp] = now
+            await self._progress.tell({tp.partition: reached})
 
     def _said(self, tp: TP, sequence: int, rejected: Sequence[Rejected], changes: Sequence[OutcomeChange]) -> list[OutboxRow]:
         owner = self._owner(tp)

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from driftline.cli.demo.monthly import Figures, Month
 from driftline.cli.demo.stage import MODEL, Scene
 from driftline.contracts.findings import ModelVersion
-from driftline.contracts.times import format_time
+from driftline.contracts.times import format_time, parse_duration
 from driftline.detectors.layout import layout_of
 from driftline.detectors.pane import Pane
 from driftline.store import episodes, outcomes, panes, references, reports, triggers, versions
@@ -54,7 +54,7 @@ def collect(scene: Scene, *, days: int, events: int, labels: int, lost: int, sec
         lost=lost,
         seconds=seconds,
         events_per_second=(events + labels) / seconds,
-        watched_events=_watched(engine),
+        watched_events=_watched(engine, parse_duration(scene.settings.model(MODEL).window)),
         joined_labels=_joined(engine, int(scene.flights.event_ms[scene.flights.in_months(3, 12)].min())),
         months=months,
         episodes=found,
@@ -98,11 +98,10 @@ def _left_open(result: Result) -> list[str]:
     return problems
 
 
-def _watched(engine: Engine) -> int:
-    """Return how many events the panes hold, late ones included."""
-    pane = 3_600_000
+def _watched(engine: Engine, window: int) -> int:
+    """Return how many events the windows (ms) hold, late ones included; panes fold into them."""
     held = {r.reference_id: r for r in references.for_model(engine, MODEL)}
-    rows = [row for row in panes.panes(engine, MODEL, kind="features", width=pane) if row.reference_id in held]
+    rows = [row for row in panes.panes(engine, MODEL, kind="features", width=window) if row.reference_id in held]
     return sum(Pane.decode(row.payload, layout_of(held[row.reference_id], "features")).n for row in rows)
 
 
