@@ -137,7 +137,7 @@ class ModelMonitor:
         self._publish(key, said)
         self._episodes.end_dried(self.state.tracks.values(), turn)
         self._episodes.window_closed(turn)
-        if key.kind == "outcomes" or not turn.reference.outcomes or (marks.labels_idle and self._labels_overdue(turn)):
+        if key.kind == "outcomes" or not turn.reference.outcomes or (marks.labels_idle and self._labels_overdue(turn, marks)):
             self._ask(turn)
 
     def _publish(self, key: PaneKey, said: Said) -> None:
@@ -172,10 +172,13 @@ class ModelMonitor:
         if trigger is not None:
             turn.said.triggers.append(trigger)
 
-    def _labels_overdue(self, turn: Turn) -> bool:
-        """Say whether labels have stopped coming: outcomes windows, at whose close the policy is asked, are overdue."""
+    def _labels_overdue(self, turn: Turn, marks: Marks) -> bool:
+        """Say whether labels have stopped coming: outcomes windows, at whose close the policy is asked, are overdue.
+
+        Overdue by the outcomes' own clock: a join that is only behind, after an outage say, holds its windows up as well.
+        """
         last = turn.track.last_end.get("outcomes", turn.track.began)
-        return turn.at - last > label_wait(self.settings, turn.reference) + _LABELS_OVERDUE * self._window
+        return min(turn.at, marks.outcomes) - last > label_wait(self.settings, turn.reference) + _LABELS_OVERDUE * self._window
 
     def _closing(self, key: PaneKey, cell: Cell, marks: Marks) -> PaneClosing:
         return PaneClosing(
