@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from driftline.producers.buffer import Buffer, Outgoing
-from driftline.producers.forking import begin_anew_after_fork
+from driftline.producers.forking import begin_anew_after_fork, steady
 from driftline.producers.losses import WARN_EVERY_S, Losses, OnLoss
 
 if TYPE_CHECKING:
@@ -176,7 +176,8 @@ class BackgroundSender:
 
     def _connected(self) -> KafkaProducer:
         if self._producer is None:
-            self._producer = _connect(self._options)
+            with steady():
+                self._producer = _connect(self._options)
             # kafka-python's own handler closes it at exit; handlers run last in, first out, and ours has to flush before.
             atexit.unregister(self.close)
             atexit.register(self.close)
