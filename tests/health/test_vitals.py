@@ -38,11 +38,13 @@ class Scene:
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
+        self.watching: list[StepVitals] = []
 
     def vitals(self, patience_s: float = 60.0, ready_lag: int = 10) -> StepVitals:
         app = cast("DriftApp", cast("Any", self.app))
         vitals = StepVitals(app, self.loop, patience_s=patience_s, ready_lag=ready_lag, topic_prefix="t-")
         vitals.start()
+        self.watching.append(vitals)
         return vitals
 
 
@@ -50,6 +52,9 @@ class Scene:
 def scene() -> Iterator[Scene]:
     made = Scene()
     yield made
+    for vitals in made.watching:
+        vitals.end()
+        vitals.join(20)
     made.loop.call_soon_threadsafe(made.loop.stop)
     made.thread.join(20)
     for task in asyncio.all_tasks(made.loop):
@@ -110,4 +115,15 @@ def test_a_broker_that_is_away_is_no_trouble_of_the_step_s(scene: Scene) -> None
     vitals = scene.vitals(patience_s=1.0)
     time.sleep(3.0)
     assert vitals.trouble() is None
+    assert vitals.unready() is not None
+
+
+def test_a_loop_that_stops_before_it_is_asked_leaves_no_coroutine_behind() -> None:
+    loop = asyncio.new_event_loop()  # it never runs
+    vitals = StepVitals(cast("DriftApp", cast("Any", App())), loop, patience_s=60.0, ready_lag=10, topic_prefix="t-")
+    vitals.start()
+    time.sleep(0.2)
+    vitals.end()
+    vitals.join(20)
+    loop.close()
     assert vitals.unready() is not None

@@ -38,6 +38,7 @@ class StepVitals(threading.Thread):
         self._ready_lag = ready_lag
         self._prefix = topic_prefix
         self._loop_s = min(_LOOP_S, patience_s)
+        self._ended = threading.Event()
         self._seen: Mapping[TP, Progress] | None = None
         self._seen_at = 0.0
         self._watch = Watch(time.monotonic(), {})
@@ -45,21 +46,29 @@ class StepVitals(threading.Thread):
         self._heard = time.monotonic()
 
     def run(self) -> None:
-        """Look until the process ends."""
+        """Look until :meth:`end`, or until the loop is closed."""
         asked: Future[Mapping[TP, Progress] | None] | None = None
+        asking: set[asyncio.Task[None]] = set()  # a loop holds its tasks weakly
         knocking = False
 
         def heard() -> None:
             nonlocal knocking
             self._heard, knocking = time.monotonic(), False
 
-        while not self._loop.is_closed():
+        def ask(answer: Future[Mapping[TP, Progress] | None]) -> None:
+            task = self._loop.create_task(self._tell(answer))
+            asking.add(task)
+            task.add_done_callback(asking.discard)
+
+        while not (self._ended.is_set() or self._loop.is_closed()):
             try:
                 if not knocking:
                     knocking = True
                     self._loop.call_soon_threadsafe(heard)
                 if asked is None or asked.done():
-                    asked = asyncio.run_coroutine_threadsafe(self._progress(), self._loop)
+                    # The coroutine is made in the loop: made here, a loop that stops before it runs leaves it never awaited.
+                    asked = Future()
+                    self._loop.call_soon_threadsafe(ask, asked)
             except RuntimeError:  # closed in between
                 return
             try:
@@ -69,7 +78,11 @@ class StepVitals(threading.Thread):
                 continue
             except Exception:  # noqa: BLE001  # the broker does not answer, whatever the error
                 self._note(None)
-            time.sleep(_EVERY_S)
+            self._ended.wait(_EVERY_S)
+
+    def end(self) -> None:
+        """Look no more; what was asked for last is not waited for longer than it would have been."""
+        self._ended.set()
 
     def trouble(self) -> str | None:
         """Say what hangs by this process's own fault."""
@@ -97,8 +110,11 @@ class StepVitals(threading.Thread):
             samples.add("driftline_assigned_partitions", n, topic)
         samples.add("driftline_seeks_total", self._app.consumer.epoch)
 
-    async def _progress(self) -> Mapping[TP, Progress] | None:
-        return await self._app.consumer.progress()  # in the loop: Faust makes the consumer when it is first asked for
+    async def _tell(self, answer: Future[Mapping[TP, Progress] | None]) -> None:
+        try:
+            answer.set_result(await self._app.consumer.progress())  # in the loop: Faust makes the consumer when it is first asked for
+        except Exception as error:  # noqa: BLE001  # the broker does not answer, whatever the error
+            answer.set_exception(error)
 
     def _note(self, seen: Mapping[TP, Progress] | None) -> None:
         now = time.monotonic()
