@@ -30,7 +30,6 @@ from benchmarks.report import circumstances, ratio, table, write
 from benchmarks.running import ROOT
 from benchmarks.scene import Course, Scene, make_reference
 from benchmarks.sizes import FULL, QUICK, TINY, Sizes
-
 from driftline.cli.kafka_local import start_broker, stop_broker
 from driftline.contracts.reference import Reference
 

@@ -13,8 +13,9 @@ import time
 
 import numpy as np
 import pyarrow as pa
-from benchmarks.events import BEYOND_S, DRIFT_AT, DRIFTING, EVENTS_PER_SECOND, FEATURES, MODEL, PARTITIONS, SHIFT
 from kafka import KafkaProducer
+
+from benchmarks.events import BEYOND_S, DRIFT_AT, DRIFTING, EVENTS_PER_SECOND, FEATURES, MODEL, PARTITIONS, SHIFT
 
 ROWS = 4000
 CONTENT_TYPE = [("content-type", b"application/vnd.apache.arrow.stream")]

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from benchmarks.events import PARTITIONS
 from kafka import KafkaConsumer, TopicPartition
+
+from benchmarks.events import PARTITIONS
 
 
 class Said(NamedTuple):

@@ -13,12 +13,12 @@ from typing import Any
 
 import msgspec
 import numpy as np
+
 from benchmarks.events import PANE_S
 from benchmarks.findings import Listener
 from benchmarks.measure_pipeline import STEPS
 from benchmarks.running import PEERS_VENV, ROOT, VENV, BenchError, System
 from benchmarks.scene import Progress, Scene
-
 from driftline.contracts.reference import Reference, seal
 
 _WINDOW_S = 10

@@ -13,7 +13,6 @@ from benchmarks.findings import Listener
 from benchmarks.measure_pipeline import STEPS
 from benchmarks.running import Sample, System
 from benchmarks.scene import Log, Progress, Scene
-
 from driftline.contracts.reference import Reference
 
 _PIECE = 2_000_000

@@ -11,7 +11,6 @@ from benchmarks.report import ratio, summary
 from benchmarks.running import PEERS_VENV, VENV, Process, Run, System
 from benchmarks.scene import FINDINGS, Course, Log, Progress, Scene
 from benchmarks.sizes import Sizes
-
 from driftline.contracts.reference import Reference
 
 _PATIENCE_S = 60.0

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import yaml
-from benchmarks.events import FEATURES, MODEL, PANE_S, PARTITIONS, WINDOW_S, rows
-from benchmarks.running import PEERS_VENV, ROOT, VENV, BenchError, Process
 from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
 from kafka.errors import KafkaError
 
+from benchmarks.events import FEATURES, MODEL, PANE_S, PARTITIONS, WINDOW_S, rows
+from benchmarks.running import PEERS_VENV, ROOT, VENV, BenchError, Process
 from driftline.cli.topics import ensure_topics
 from driftline.contracts.reference import Reference
 from driftline.contracts.settings import Settings, build_settings

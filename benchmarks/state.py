@@ -19,9 +19,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import msgspec
 import numpy as np
-from benchmarks.join import database
 from sqlalchemy import Engine, func, select, text
 
+from benchmarks.join import database
 from driftline.contracts.ids import sample_hash
 from driftline.contracts.reference import Reference, seal
 from driftline.contracts.settings import Settings, build_settings
