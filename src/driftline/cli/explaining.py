@@ -9,7 +9,6 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from driftline.cli.visible import FORMULA, Watch
 from driftline.cli.wording import past_of, sentences_of, term_name, why_of
 from driftline.contracts.reference import Column, Reference
 from driftline.contracts.summaries import PaneKind
@@ -17,22 +16,9 @@ from driftline.detectors.decider import Decider, DeciderConfig, TermEffect
 from driftline.detectors.describe import MIN_ROWS, state_of
 from driftline.detectors.evidence import DeciderState
 from driftline.detectors.layout import layout_of
-from driftline.detectors.moments import POLYNOMIALS, moments_of
 from driftline.detectors.terms import TermTable, term_tables
+from driftline.detectors.visible import FORMULA, Visible, Watch, share_at, visible
 from driftline.store.episodes import Episode
-
-#: Hours within which the smallest visible shift is told.
-HORIZONS = {"hour": 1.0, "day": 24.0, "week": 168.0}
-
-
-class Visible(msgspec.Struct, frozen=True):
-    """The smallest effects, up and down, that alarm on average within so many hours; None where none does. Of shares also what they would become."""
-
-    hours: float
-    up: float | None
-    down: float | None
-    up_share: float | None
-    down_share: float | None
 
 
 class TermStory(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,11 +156,7 @@ class _Frame:
 
 def _story(frame: _Frame, effect: TermEffect) -> TermStory:
     i = frame.table.terms.index((effect.column, effect.term))
-    moments = moments_of(frame.column)
-    at = moments.terms.index(effect.term)
-    counted = moments.base[at] > 0
-    phi, p = moments.phi[at][counted], moments.p[counted] / moments.p[counted].sum()
-    watch = Watch.of(frame.table, i, frame.config.budget_hours, phi, p)
+    watch = Watch.of(frame.table, frame.column, effect.term, frame.config.budget_hours)
     kind_state = frame.state.of(effect.kind)
     log_r = kind_state.log_r[i]
     best = int(log_r.argmax()) if log_r.size else 0
@@ -196,23 +178,8 @@ def _story(frame: _Frame, effect: TermEffect) -> TermStory:
         evidence=float(np.exp(np.minimum(log_r, 700.0)).sum()),
         onset=int(kind_state.onset[i, best]) if log_r.size and kind_state.cusum[i, best] > 0 else None,
         rate=rate,
-        share_then=_share(effect.term, phi, 0.0),
-        share_now=_share(effect.term, phi, effect.effect) if there else None,
+        share_then=share_at(effect.term, watch.phi, 0.0),
+        share_now=share_at(effect.term, watch.phi, effect.effect) if there else None,
         hours_to_alarm=needed if np.isfinite(needed) else None,
-        visible={name: _visible(watch, effect.term, hours, rate) for name, hours in HORIZONS.items()},
+        visible=visible(watch, effect.term, rate),
     )
-
-
-def _visible(watch: Watch, term: str, hours: float, rate: float) -> Visible:
-    up, down = watch.smallest(hours, rate, up=True), watch.smallest(hours, rate, up=False)
-    shares = [None if value is None else _share(term, watch.phi, value) for value in (up, down)]
-    return Visible(hours, up, down, *shares)
-
-
-def _share(term: str, phi: npt.NDArray[np.float64], effect: float) -> float | None:
-    """Return the share that an effect means, for terms that are shares: phi has two values, (hit - share) / sd."""
-    top, bottom = float(phi.max(initial=0)), float(phi.min(initial=0))
-    if term in POLYNOMIALS or top <= bottom:
-        return None
-    sd = 1 / (top - bottom)
-    return min(max(-bottom * sd + effect * sd, 0.0), 1.0)

@@ -11,7 +11,8 @@ from driftline.detectors.decider import TermEffect
 from driftline.detectors.describe import MIN_ROWS
 
 if TYPE_CHECKING:
-    from driftline.cli.explaining import Explanation, TermStory, Visible
+    from driftline.cli.explaining import Explanation, TermStory
+    from driftline.detectors.visible import Visible
     from driftline.store.episodes import Episode
 
 

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.detectors.made import START, numeric_column
 
-from driftline.cli.visible import Watch
 from driftline.contracts.reference import Reference, seal
 from driftline.contracts.times import HOUR_MS
 from driftline.detectors.calibration import calibrate
 from driftline.detectors.decider import Decider, DeciderConfig
 from driftline.detectors.moments import moments_of
 from driftline.detectors.terms import term_tables
+from driftline.detectors.visible import Watch
 
 N, RATE, BUDGET = 20_000, 100, 720.0
 
@@ -43,13 +43,7 @@ def reference() -> Reference:
 
 
 def watch_of(made: Reference, term: str) -> Watch:
-    table = term_tables(made, DeciderConfig(BUDGET))["features"]
-    i = table.terms.index(("x", term))
-    moments = moments_of(made.columns[0])
-    at = moments.terms.index(term)
-    counted = moments.base[at] > 0
-    p = moments.p[counted] / moments.p[counted].sum()
-    return Watch.of(table, i, BUDGET, moments.phi[at][counted], p)
+    return Watch.of(term_tables(made, DeciderConfig(BUDGET))["features"], made.columns[0], term, BUDGET)
 
 
 @pytest.mark.parametrize(("term", "up"), [("location", True), ("location", False), ("scale", True)])

@@ -16,11 +16,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
+from driftline.contracts.reference import Column
 from driftline.detectors.bets import BETS
 from driftline.detectors.decider import GATE
-from driftline.detectors.moments import Floats
+from driftline.detectors.moments import POLYNOMIALS, Floats, moments_of
 from driftline.detectors.terms import TermTable
 
 FORMULA = (
@@ -32,6 +34,20 @@ FORMULA = (
 #: Halvings of the interval that the tilt is looked for in.
 _HALVINGS = 50
 _SMALLEST, _LARGEST = 1e-6, 60.0
+
+
+#: Hours within which the smallest visible shift is told.
+HORIZONS = {"hour": 1.0, "day": 24.0, "week": 168.0}
+
+
+class Visible(msgspec.Struct, frozen=True):
+    """The smallest effects, up and down, that alarm on average within so many hours; None where none does. Of shares also what they would become."""
+
+    hours: float
+    up: float | None
+    down: float | None
+    up_share: float | None
+    down_share: float | None
 
 
 @dataclass(frozen=True)
@@ -50,8 +66,13 @@ class Watch:
     budget: float
 
     @classmethod
-    def of(cls, table: TermTable, i: int, budget: float, phi: Floats, p: Floats) -> Watch:
-        """Return the watch of the table's term ``i``, whose ``phi`` and ``p`` on the slots it counts are given."""
+    def of(cls, table: TermTable, column: Column, term: str, budget: float) -> Watch:
+        """Return the watch of a column's term, which the table has."""
+        i = table.terms.index((column.name, term))
+        moments = moments_of(column)
+        at = moments.terms.index(term)
+        own = moments.base[at] > 0
+        phi, p = moments.phi[at][own], moments.p[own] / moments.p[own].sum()
         counted = table.base[[i], :].nonzero()[1]
         gain = table.gain[i * BETS : (i + 1) * BETS, :][:, counted].toarray()
         return cls(phi, p, gain, table.price[i], table.bet_variance[i], table.mass[i], float(table.tolerance[i]), budget)
@@ -109,3 +130,21 @@ class Watch:
 
     def _reach(self) -> float:
         return max(float(np.abs(self.phi).max(initial=0)), 1e-9)
+
+
+def visible(watch: Watch, term: str, rate: float) -> dict[str, Visible]:
+    """Return the smallest shifts that are visible within each horizon while ``rate`` rows come an hour."""
+    told = {}
+    for name, hours in HORIZONS.items():
+        up, down = watch.smallest(hours, rate, up=True), watch.smallest(hours, rate, up=False)
+        told[name] = Visible(hours, up, down, *(None if effect is None else share_at(term, watch.phi, effect) for effect in (up, down)))
+    return told
+
+
+def share_at(term: str, phi: Floats, effect: float) -> float | None:
+    """Return the share that an effect means, for terms that are shares: phi has two values, (hit - share) / sd. None for the others."""
+    top, bottom = float(phi.max(initial=0)), float(phi.min(initial=0))
+    if term in POLYNOMIALS or top <= bottom:
+        return None
+    sd = 1 / (top - bottom)
+    return min(max(-bottom * sd + effect * sd, 0.0), 1.0)
