@@ -51,6 +51,9 @@ models:
     #   amount: numeric
     #   account_id: ignore
     # pii: {surname: drop}         # drop, hash, bucket:10 or keep; "*" for all others
+    # tolerances: {amount: 0.5}    # of single columns
+    # weights: {row_id: 0}         # share of the attention; 0: shown, never alarms
+    # weighting: importance        # of features without a weight; else all are equal
     # pane: 5s                     # 1h for a model with few events
     # window: 1h
     # policy:

@@ -85,6 +85,8 @@ def why_of(told: Explanation, effects: Sequence[TermEffect], episode: Episode | 
     if episode is not None and any(cause.column == column for cause in episode.causes):
         return f"It alarmed: episode {episode.episode_id[:12]} is open since {format_time(episode.onset)}. {episode.sentence}"
     also = f" Episode {episode.episode_id[:12]} is open, but because of other columns." if episode is not None else ""
+    if effects and not any(e.weighted for e in effects):
+        return f"It can't alarm: {column} has weight 0 in the settings, so what it does is shown and no more.{also}"
     if not any(t.calibrated for t in told.terms):
         return (
             f"It can't alarm: the reference is too short for {column}'s own cycles (uncalibrated), so what it does is shown but neither alarms nor "

@@ -131,6 +131,16 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     alarm_budget: str = "1 per 30d"
     #: The effect that matters, in reference standard deviations of a feature.
     tolerance: float = 0.2
+    #: The same for single columns (features, ``prediction``, ``score``, ``loss`` ...), in the place of ``tolerance``.
+    tolerances: dict[str, float] = {}
+    #: Share of the budget's attention that a column gets, 1 where it is not named; with 0 it is shown and never alarms. ``volume`` is a column too.
+    weights: dict[str, float] = {}
+    #: What a feature without a weight of its own gets: 1, or half of that and the rest by its importance, where the reference has importance.
+    weighting: Literal["equal", "importance"] = "equal"
+    #: The factor, up or down, by which the number of events an hour may leave the reference's is 1 plus this.
+    volume_tolerance: float = 1.0
+    #: What the hour of the day or of the week explains is no drift. ``auto``: where the reference shows such a cycle, and holds enough of it.
+    reference_calendar: Literal["none", "hour_of_day", "hour_of_week", "auto"] = "auto"
     importance: dict[str, float] = {}
     sample_rows_per_pane: int = 64
     learning_rows: int = 5000

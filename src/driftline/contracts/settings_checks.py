@@ -31,6 +31,7 @@ _WORDS = {"label_wait": "auto", "train_window": "all"}
 #: Field of a model -> least and greatest value.
 _RANGES: dict[str, tuple[float, float]] = {
     "tolerance": (1e-6, 10),
+    "volume_tolerance": (0.01, 1000),
     "sample_rows_per_pane": (0, 100_000),
     "learning_rows": (100, 10_000_000),
     "max_values": (1, 1000),
@@ -121,6 +122,10 @@ def _check_model(name: str, model: ModelSettings) -> None:
     check_rules(f"{name}.pii", model.pii)
     for field, (least, greatest) in _RANGES.items():
         _within(f"{name}.{field}", _attribute(model, field), least, greatest)
+    for column, tolerance in model.tolerances.items():
+        _within(f"{name}.tolerances.{column}", tolerance, *_RANGES["tolerance"])
+    for column, weight in model.weights.items():
+        _within(f"{name}.weights.{column}", weight, 0, 1e6)
     for feature, share in model.importance.items():
         _within(f"{name}.importance.{feature}", share, 0, float("inf"))
     for decider in model.deciders:

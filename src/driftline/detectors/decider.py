@@ -17,7 +17,8 @@ after a quiet night would count in full.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -29,8 +30,9 @@ from driftline.contracts.summaries import PaneKind
 from driftline.contracts.times import HOUR_MS
 from driftline.detectors.bets import BETS
 from driftline.detectors.evidence import DeciderState, KindState
+from driftline.detectors.extras import Extra, ExtraState
 from driftline.detectors.moments import Floats
-from driftline.detectors.terms import KINDS, DeciderConfig, TermTable, term_tables
+from driftline.detectors.terms import KINDS, DeciderConfig, TermTable, shares, term_tables
 
 Direction = Literal["up", "down", "changed"]
 Counts = npt.NDArray[np.int64]
@@ -91,6 +93,8 @@ class TermEffect:
     n: int
     calibrated: bool
     direction: Direction
+    #: Whether it may alarm: a column with weight 0 is shown only.
+    weighted: bool = True
 
     @property
     def beyond(self) -> bool:
@@ -106,23 +110,30 @@ class TermEffect:
 class Decider:
     """Immutable tables of one reference under one configuration; ``step`` makes new states from old ones."""
 
-    def __init__(self, reference: Reference, config: DeciderConfig) -> None:
+    def __init__(self, reference: Reference, config: DeciderConfig, extras: Sequence[Extra] = ()) -> None:
         if not (config.budget_hours > 0 and np.isfinite(config.budget_hours)):
             raise ValueError("budget_hours must be positive and finite")
         self.budget = config.budget_hours
-        self._tables = term_tables(reference, config)
+        self._tables = term_tables(reference, config, extras)
+        self._extras = {extra.name: extra for extra in extras}
+        if len(self._extras) != len(extras):
+            raise ValueError("two extras of one name")
+        _, weights = shares(reference, config, extras)
+        self._masses = {extra.name: np.full(len(extra.signs), weights[extra.name] / len(extra.signs)) for extra in extras}
+        # Settings that are as they always were do not make old evidence another decider's.
         settings = [
             config.budget_hours,
             config.tolerance,
             sorted(config.tolerances.items()),
             sorted(config.weights.items()),
+            *([config.weighting] if config.weighting != "equal" else []),
         ]
         self._terms = stable_id(_FORMULA, reference.reference_id, repr(settings), repr([t.terms for t in self._tables.values()]))
 
     def start(self) -> DeciderState:
         """Return the state before any evidence: of a new model, and after an episode has resolved."""
         features, outcomes = (KindState.fresh(len(self._tables[kind].terms), BETS) for kind in KINDS)
-        return DeciderState(self._terms, features, outcomes)
+        return DeciderState(self._terms, features, outcomes, {name: ExtraState.fresh(len(extra.signs)) for name, extra in self._extras.items()})
 
     def decode(self, raw: bytes) -> DeciderState:
         """Return an encoded state; ValueError where it was made with another reference, tolerance or budget."""
@@ -143,20 +154,29 @@ class Decider:
             log_r = np.logaddexp(before.log_r, np.log(table.mass * hours)) + log_e
         onset = np.where(before.cusum > 0, before.onset, end - round(hours * HOUR_MS))
         after = KindState(log_r, np.maximum(before.cusum, 0) + log_e, onset, rate, end)
-        return DeciderState(state.terms, *(after if k == kind else state.of(k) for k in KINDS))
+        return replace(state, features=after) if kind == "features" else replace(state, outcomes=after)
+
+    def take(self, state: DeciderState, name: str, log_e: Floats, end: int, hours: float) -> DeciderState:
+        """Return the state after the e-values of an extra (one for each of its bets) for the ``hours`` up to ``end``
+        (ms); stretches come in order.
+        """
+        if not (hours > 0 and np.isfinite(hours)):
+            raise ValueError(f"e-values of {hours} hours")
+        return state.with_extra(name, state.extras[name].stepped(log_e, self._masses[name], end, hours))
 
     def verdict(self, state: DeciderState) -> Verdict:
         """Return the evidence of all terms together; pure, and cheap enough for every pane."""
-        log_r = [state.of(kind).log_r for kind in KINDS]
+        log_r = [*(state.of(kind).log_r for kind in KINDS), *(extra.log_r for extra in state.extras.values())]
         top = max((float(part.max()) for part in log_r if part.size), default=-np.inf)
         if not np.isfinite(top):
             return Verdict(0.0, self.budget, crossed=False, carriers=(), onset=None)
         total = top + float(np.log(sum(float(np.exp(part - top).sum()) for part in log_r)))
-        gate = max(float(np.where(self._tables[k].mass > 0, state.of(k).cusum, 0).max(initial=0)) for k in KINDS)
-        carriers = sorted(
-            (carrier for kind in KINDS for carrier in self._carriers(kind, state.of(kind), total)),
-            key=lambda c: (-c.share, c.kind, c.column, c.term),
-        )[:MAX_CARRIERS]
+        gates = [np.where(self._tables[kind].mass > 0, state.of(kind).cusum, 0) for kind in KINDS]
+        gates += [np.where(self._masses[name] > 0, extra.cusum, 0) for name, extra in state.extras.items()]
+        gate = max(float(part.max(initial=0)) for part in gates)
+        found = [carrier for kind in KINDS for carrier in self._carriers(kind, state.of(kind), total)]
+        found += [carrier for name, extra in state.extras.items() for carrier in self._carrier(name, extra, total)]
+        carriers = sorted(found, key=lambda c: (-c.share, c.kind, c.column, c.term))[:MAX_CARRIERS]
         crossed = total >= np.log(self.budget) and gate >= GATE
         return Verdict(
             evidence=float(np.exp(min(total, _MAX_LOG))),
@@ -191,6 +211,7 @@ class Decider:
                 n=int(n[i]),
                 calibrated=bool(table.calibrated[i]),
                 direction=direction_of(term, effect[i]),
+                weighted=bool(table.mass[i].any()) or not table.calibrated[i],
             )
             for i, (column, term) in enumerate(table.terms)
         )
@@ -211,6 +232,14 @@ class Decider:
             )
             for i in np.flatnonzero(of_term >= MIN_SHARE).tolist()
         ]
+
+    def _carrier(self, name: str, state: ExtraState, total: float) -> list[Carrier]:
+        extra, share = self._extras[name], np.exp(np.minimum(state.log_r - total, 0))
+        if share.sum() < MIN_SHARE:
+            return []
+        best = int(share.argmax())
+        direction: Direction = "up" if extra.signs[best] > 0 else "down"
+        return [Carrier(extra.kind, extra.column, extra.term, share=float(share.sum()), direction=direction, onset=int(state.onset[best]))]
 
 
 def direction_of(term: str, sign: float) -> Direction:

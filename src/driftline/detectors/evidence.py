@@ -4,13 +4,15 @@ number of panes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from driftline.contracts.summaries import PaneKind
+from driftline.detectors.extras import ExtraState, PackedExtra, pack_extras, unpack_extras
 from driftline.detectors.moments import Floats
 
 
@@ -48,23 +50,31 @@ class _PackedState(msgspec.Struct, array_like=True):
     terms: str
     features: _Packed
     outcomes: _Packed
+    extras: dict[str, PackedExtra] = {}
 
 
 @dataclass(frozen=True, eq=False)
 class DeciderState:
-    """State of a ``Decider``; ``terms`` is the hash of the term table it belongs to."""
+    """State of a ``Decider``; ``terms`` is the hash of the term table it belongs to, ``extras`` are the processes
+    beside the tables by name.
+    """
 
     terms: str
     features: KindState
     outcomes: KindState
+    extras: Mapping[str, ExtraState] = field(default_factory=dict)
 
     def of(self, kind: PaneKind) -> KindState:
         """Return the part that panes of a kind move."""
         return self.features if kind == "features" else self.outcomes
 
+    def with_extra(self, name: str, extra: ExtraState) -> DeciderState:
+        """Return the state with other evidence of one process beside the tables."""
+        return replace(self, extras={**self.extras, name: extra})
+
     def encode(self) -> bytes:
         """Return raw arrays in MessagePack; equal states give equal bytes."""
-        return msgspec.msgpack.encode(_PackedState(self.terms, _pack(self.features), _pack(self.outcomes)))
+        return msgspec.msgpack.encode(_PackedState(self.terms, _pack(self.features), _pack(self.outcomes), pack_extras(self.extras)))
 
     @classmethod
     def unpack(cls, raw: bytes, fresh: DeciderState) -> DeciderState:
@@ -77,7 +87,8 @@ class DeciderState:
             raise ValueError(f"not the state of a decider: {error}") from error
         if packed.terms != fresh.terms:
             raise ValueError("the state belongs to another reference, tolerance or budget")
-        return cls(packed.terms, _unpack(packed.features, fresh.features), _unpack(packed.outcomes, fresh.outcomes))
+        features, outcomes = _unpack(packed.features, fresh.features), _unpack(packed.outcomes, fresh.outcomes)
+        return cls(packed.terms, features, outcomes, unpack_extras(packed.extras, fresh.extras))
 
 
 def _pack(state: KindState) -> _Packed:

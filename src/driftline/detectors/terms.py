@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
 from driftline.contracts.reference import Column, Reference, TermCalibration
+from driftline.contracts.settings import ModelSettings, budget_hours
 from driftline.contracts.summaries import PaneKind
 from driftline.contracts.times import HOUR_MS
 from driftline.detectors.bets import BETS, bets_of, tolerances_of
+from driftline.detectors.extras import Extra
 from driftline.detectors.moments import Floats, moments_of
 
 #: Probability that the reference's own error exceeds a tolerance, over all terms together.
@@ -29,13 +32,28 @@ class DeciderConfig:
     by column name.
 
     A column's weight (1 where not named) is its share of the budget's attention; with 0 it never alarms but still has
-    effects.
+    effects. ``weighting``: ``importance`` gives features that have no weight of their own half of it in any case (what
+    matters little may be the first sign) and the rest by their importance, where the reference has it.
     """
 
     budget_hours: float
     tolerance: float = 0.2
     tolerances: Mapping[str, float] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
+    weighting: Literal["equal", "importance"] = "equal"
+    volume_tolerance: float = 1.0
+
+    @classmethod
+    def of(cls, settings: ModelSettings) -> DeciderConfig:
+        """Return what a model's settings say to the decider."""
+        return cls(
+            budget_hours=budget_hours(settings),
+            tolerance=settings.tolerance,
+            tolerances=settings.tolerances,
+            weights=settings.weights,
+            weighting=settings.weighting,
+            volume_tolerance=settings.volume_tolerance,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,11 +75,13 @@ class TermTable:
     mass: Floats  # (terms, bets): what is put in per hour
 
 
-def term_tables(reference: Reference, config: DeciderConfig) -> dict[PaneKind, TermTable]:
-    """Return the tables of both kinds of pane; the weights of all calibrated terms sum to 1 over both."""
+def term_tables(reference: Reference, config: DeciderConfig, extras: Sequence[Extra] = ()) -> dict[PaneKind, TermTable]:
+    """Return the tables of both kinds of pane; the weights of all calibrated terms, and of what is watched beside the
+    tables, sum to 1.
+    """
     count = sum(len(moments_of(column).terms) for kind in KINDS for column in _columns(reference, kind))
     risk = REFERENCE_RISK / max(count, 1)
-    weights = _weights(reference, config)
+    weights, _ = shares(reference, config, extras)
     return {kind: _table(reference, config, kind, risk, weights) for kind in KINDS}
 
 
@@ -74,18 +94,32 @@ def _calibrations(reference: Reference, kind: PaneKind) -> dict[tuple[str, str],
     return {(entry.column, entry.term): entry for entry in entries}
 
 
-def _weights(reference: Reference, config: DeciderConfig) -> dict[tuple[PaneKind, str, str], float]:
-    """Each column's weight, split over its calibrated terms; all sum to 1."""
+def shares(reference: Reference, config: DeciderConfig, extras: Sequence[Extra]) -> tuple[dict[tuple[PaneKind, str, str], float], dict[str, float]]:
+    """Return the weight of each calibrated term and, by name, of each extra: a column's weight is split over its
+    terms, and all sum to 1.
+    """
     weights: dict[tuple[PaneKind, str, str], float] = {}
     for kind in KINDS:
         calibrations = _calibrations(reference, kind)
         for column in _columns(reference, kind):
             terms = [t for t in moments_of(column).terms if (entry := calibrations.get((column.name, t))) is not None and entry.calibrated]
-            weight = max(config.weights.get(column.name, 1.0), 0.0)
-            shares = {term: TERM_WEIGHTS.get(term, 1.0) for term in terms}
-            weights |= {(kind, column.name, term): weight * share / sum(shares.values()) for term, share in shares.items()}
-    total = sum(weights.values())
-    return {key: weight / total for key, weight in weights.items()} if total > 0 else {}
+            weight = _weight(reference, config, column)
+            parts = {term: TERM_WEIGHTS.get(term, 1.0) for term in terms}
+            weights |= {(kind, column.name, term): weight * part / sum(parts.values()) for term, part in parts.items()}
+    beside = {extra.name: max(extra.weight * config.weights.get(extra.column, 1.0), 0.0) for extra in extras}
+    total = sum(weights.values()) + sum(beside.values())
+    if total <= 0:
+        return {}, dict.fromkeys(beside, 0.0)
+    return {key: weight / total for key, weight in weights.items()}, {name: weight / total for name, weight in beside.items()}
+
+
+def _weight(reference: Reference, config: DeciderConfig, column: Column) -> float:
+    if column.name in config.weights:
+        return max(config.weights[column.name], 0.0)
+    if config.weighting == "equal" or not reference.importance or column.role != "feature":
+        return 1.0
+    features = sum(c.role == "feature" for c in reference.columns)
+    return 0.5 + 0.5 * features * reference.importance.get(column.name, 0.0) / sum(reference.importance.values())
 
 
 def _table(

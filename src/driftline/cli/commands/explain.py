@@ -29,7 +29,6 @@ def explain(
 ) -> None:
     """Explain one column: effect, evidence, threshold, tolerance, the smallest visible shift, and why it did or did not alarm."""
     from driftline.cli.explaining import explain_column, kind_of
-    from driftline.contracts.settings import budget_hours
     from driftline.detectors.decider import DeciderConfig
 
     state = state_of(ctx)
@@ -41,7 +40,7 @@ def explain(
         names = [c.name for c in (*reference.columns, *reference.outcomes)]
         raise unknown(f"column of {model}", feature, names)
     own = state.settings.model(model)
-    config = DeciderConfig(budget_hours=budget_hours(own), tolerance=own.tolerance)
+    config = DeciderConfig.of(own)
     told = explain_column(reference, feature, config, own.alarm_budget, _seen(state, reference, kind, stretch))
     if as_json:
         print_json(told)

@@ -34,7 +34,7 @@ def causes_of(verdict: Verdict, effects: Iterable[TermEffect], importance: Mappi
         )
     named = {column for column, _ in chosen}
     onset = verdict.onset if verdict.onset is not None else 0
-    for effect in _strongest(e for e in measured.values() if e.beyond and e.calibrated and e.column not in named):
+    for effect in _strongest(e for e in measured.values() if e.beyond and e.calibrated and e.weighted and e.column not in named):
         chosen[effect.column, effect.term] = _cause(effect, 0.0, importance, onset)
     return tuple(chosen.values())[:MOST_CAUSES]
 
@@ -58,7 +58,7 @@ def window_causes(known: Iterable[Cause], effects: Iterable[TermEffect], referen
     by_name = {**numbered, **measured}
     own = [_again(cause, by_name[cause.column, cause.term]) for cause in known if (cause.column, cause.term) in by_name]
     named = {cause.column for cause in own}
-    fresh = list(_strongest(e for e in measured.values() if e.beyond and e.calibrated and e.column not in named))
+    fresh = list(_strongest(e for e in measured.values() if e.beyond and e.calibrated and e.weighted and e.column not in named))
     share = 1.0 / len(fresh) if fresh else 0.0
     return (*own, *(_cause(effect, share, reference.importance, start) for effect in fresh[:MOST_CAUSES]))
 

@@ -97,7 +97,7 @@ class EpisodeKeeper:
     def _ask_adwin(self, turn: Turn) -> None:
         key, reference = turn.key, turn.reference
         series, layout = self._series(key), self._cells.layout(key)
-        columns = changed_columns(series, layout, key.start)
+        columns = [name for name in changed_columns(series, layout, key.start) if self._settings.weights.get(name) != 0]
         if not columns:
             return
         inside = [(k, cell) for k, cell in series if k.start >= key.start]

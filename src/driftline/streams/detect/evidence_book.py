@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from driftline.contracts.reference import Reference
-from driftline.contracts.settings import ModelSettings, budget_hours
+from driftline.contracts.settings import ModelSettings
 from driftline.contracts.summaries import PaneKind
 from driftline.contracts.times import HOUR_MS, MINUTE_MS, parse_duration
 from driftline.detectors.decider import Decider, DeciderConfig, Verdict
@@ -24,7 +24,7 @@ class EvidenceBook:
         self._model = model
         self._cells = cells
         self._pane = parse_duration(settings.pane)
-        self._config = DeciderConfig(budget_hours=budget_hours(settings), tolerance=settings.tolerance)
+        self._config = DeciderConfig.of(settings)
         self._deciders: dict[str, Decider] = {}
         self._states: dict[tuple[str, PaneKind], DeciderState] = {}
 
