@@ -30,6 +30,11 @@ class PaneKey(NamedTuple):
     start: int
     late: bool
 
+    @property
+    def end(self) -> int:
+        """The event time at which it ends."""
+        return self.start + self.width
+
 
 class BlockRow(msgspec.Struct, frozen=True, kw_only=True):
     """The newest revision of a block, kept so that a newer one can take its place."""

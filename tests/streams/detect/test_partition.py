@@ -143,7 +143,7 @@ def test_folded_or_not_the_same_is_concluded_and_folded_panes_are_gone(
         windows = {(r.kind, r.start, r.late): r.payload for r in panes.panes(engine, "m", width=WINDOW)}
         looked_back = since_the_beginning(engine)
     never: Callable[..., int] = lambda *_: 0  # noqa: E731
-    monkeypatch.setattr("driftline.streams.detect.monitor.horizon", never)
+    monkeypatch.setattr("driftline.streams.detect.windows.horizon", never)
     with database(tmp_path, "whole") as engine:
         run(engine, _settings(), polls)
         assert concluded(engine, with_panes=False) == folded

@@ -11,13 +11,14 @@ from driftline.contracts.settings import ModelSettings
 from driftline.contracts.times import parse_duration
 from driftline.detectors.blocks import over_blocks
 from driftline.detectors.performance import performance_of
-from driftline.streams.detect.cells import Cells, merged
+from driftline.streams.detect.cells import merged
 from driftline.streams.detect.said import Turn
 from driftline.streams.detect.state import Track
+from driftline.streams.detect.windows import Windows
 from driftline.streams.detect.wording import version_of
 
 
-def policy_input(model: str, settings: ModelSettings, cells: Cells, turn: Turn) -> PolicyInput:
+def policy_input(model: str, settings: ModelSettings, windows: Windows, turn: Turn) -> PolicyInput:
     """Return what the policy is to judge by: the trailing windows' realised performance, and the episodes open at that moment."""
     return PolicyInput(
         model=model,
@@ -25,7 +26,7 @@ def policy_input(model: str, settings: ModelSettings, cells: Cells, turn: Turn) 
         reference_id=turn.reference.reference_id,
         task=turn.reference.task,
         at=turn.at,
-        performance=_trailing(model, settings, cells, turn),
+        performance=_trailing(settings, windows, turn),
         reference_performance=turn.reference.performance,
         episodes=tuple(turn.track.open_at(turn.at)),
     )
@@ -38,10 +39,8 @@ def in_force(tracks: Iterable[Track], moment: int) -> str | None:
     return max(candidates, key=lambda t: (t.effective_from, t.reference_id)).reference_id if candidates else None
 
 
-def _trailing(model: str, settings: ModelSettings, cells: Cells, turn: Turn) -> Performance | None:
-    key: tuple[str, int] = (turn.key.reference_id, turn.key.width)
-    end = turn.key.start + turn.key.width
-    recent = cells.range(model, key[0], "outcomes", key[1], end - parse_duration(settings.policy.performance_window), end)
+def _trailing(settings: ModelSettings, windows: Windows, turn: Turn) -> Performance | None:
+    recent = windows.within(turn.key, "outcomes", parse_duration(settings.policy.performance_window))
     if not recent:
         return None
     reference: Reference = turn.reference

@@ -38,20 +38,20 @@ class Digest:
         performance: Performance | None = None
         state: State = "learning"
         if reference is not None:
-            columns = column_findings(reference, self._evidence.decider(reference), "features", pane.counts, key.width / HOUR_MS)
+            columns = column_findings(reference, self._evidence.decider(reference), "features", pane.counts, (key.end - key.start) / HOUR_MS)
             state = _state_of([c.state for c in columns])
             performance = _performance(merged(outcomes, outcomes[0].layout), reference) if outcomes else None
-        if track is not None and track.open_at(key.start + key.width + self._lateness):
+        if track is not None and track.open_at(key.end + self._lateness):
             state = "drift"
         return Finding(
-            finding_id=stable_id("finding", self._model, key.reference_id, key.start, key.width),
+            finding_id=stable_id("finding", self._model, key.reference_id, key.start, key.end - key.start),
             revision=revision,
             model=self._model,
             version=version_of(reference, pane.versions),
             reference_id=key.reference_id,
             state=state,
             window_start=key.start,
-            window_end=key.start + key.width,
+            window_end=key.end,
             n=pane.n,
             late=pane.late,
             columns=columns,
@@ -59,7 +59,7 @@ class Digest:
             quality=dict(pane.quality),
             evidence=track.closes.get(key.start, 0.0) if track is not None else 0.0,
             budget=self._budget,
-            sentence=finding_sentence(self._model, state, (key.start, key.start + key.width), pane.n, columns=columns, performance=performance),
+            sentence=finding_sentence(self._model, state, (key.start, key.end), pane.n, columns=columns, performance=performance),
             offsets=ranges_of(cells),
             config_hash=self._hash,
         )

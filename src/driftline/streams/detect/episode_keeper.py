@@ -14,32 +14,30 @@ from driftline.detectors.decider import Verdict
 from driftline.detectors.pane import Pane
 from driftline.store.detect_rows import PaneKey
 from driftline.streams.detect.causes import causes_of, discreet, plain_causes, window_causes
-from driftline.streams.detect.cells import Cell, Cells, merged, ranges_of
+from driftline.streams.detect.cells import Cells, merged, ranges_of
 from driftline.streams.detect.evidence_book import EvidenceBook
-from driftline.streams.detect.folding import reach
 from driftline.streams.detect.said import Turn
 from driftline.streams.detect.series import LONGEST, changed_columns, dated, strongest_of
 from driftline.streams.detect.state import REMEMBERED_WINDOWS, Track
+from driftline.streams.detect.windows import Found, Windows
 from driftline.streams.detect.wording import version_of
 
 #: The effect of an open episode is measured over so many trailing windows, since its onset at the most: what wanders slowly has no interval worth the
 #: name in one window.
 _TRAILING_WINDOWS = 14
 
-Found = list[tuple[PaneKey, Cell]]
-
 
 class EpisodeKeeper:
     """Opens, follows and ends the episodes of a model's tracks."""
 
-    def __init__(self, model: str, settings: ModelSettings, cells: Cells, evidence: EvidenceBook) -> None:
+    def __init__(self, model: str, settings: ModelSettings, cells: Cells, windows: Windows, evidence: EvidenceBook) -> None:
         self._model = model
         self._settings = settings
         self._cells = cells
+        self._windows = windows
         self._evidence = evidence
         self._hash = config_hash(settings)
         self._pane = parse_duration(settings.pane)
-        self._window = parse_duration(settings.window)
 
     def pane_closed(self, turn: Turn, verdict: Verdict) -> None:
         """Open an episode if the decider's evidence has reached the budget."""
@@ -49,7 +47,7 @@ class EpisodeKeeper:
         onset = verdict.onset if verdict.onset is not None else key.start
         since = self._since(key, onset - self._pane + 1)
         pane = merged([cell for _, cell in since], self._cells.layout(key))
-        width = sum(k.width for k, _ in since) or self._pane
+        width = _time(since) or self._pane
         effects = self._evidence.decider(reference).effects(key.kind, pane.counts, width / HOUR_MS)
         causes = dated(causes_of(verdict, effects, reference.importance), self._series(key), pane.layout)
         self._open(turn, verdict, onset, pane, causes, since)
@@ -73,18 +71,17 @@ class EpisodeKeeper:
         """End the episodes of older references whose events have stopped: their version was replaced, and nothing else would ever end them."""
         for older in tracks:
             episode = older.episodes.get(turn.key.kind)
-            dried = older.last_end.get(turn.key.kind, 0) + turn.key.width <= turn.key.start
+            dried = older.last_end.get(turn.key.kind, 0) + (turn.key.end - turn.key.start) <= turn.key.start
             if episode is not None and dried and older.effective_from < turn.track.effective_from:
                 self._end(older, episode, turn)
 
     def _follow(self, turn: Turn, episode: Episode) -> None:
         key, reference = turn.key, turn.reference
-        if key.start + key.width <= episode.onset:
+        if key.end <= episode.onset:
             return  # late rows have opened a window of before its time, which says nothing of it
-        since = max(episode.onset // key.width * key.width, key.start - (_TRAILING_WINDOWS - 1) * key.width)
-        seen = self._cells.range(self._model, key.reference_id, key.kind, key.width, since, key.start + 1)
+        seen = self._windows.trailing(key, _TRAILING_WINDOWS, episode.onset)
         pane = merged([cell for _, cell in seen], self._cells.layout(key))
-        effects = self._evidence.decider(reference).effects(key.kind, pane.counts, len(seen) * key.width / HOUR_MS)
+        effects = self._evidence.decider(reference).effects(key.kind, pane.counts, _time(seen) / HOUR_MS)
         causes = discreet(window_causes(episode.causes, effects, reference, key.start), reference, self._settings.pii)
         after, alert = episodes.watched(episode, causes, turn.at, pane.n, self._hash)
         if after.ended_at is None:
@@ -102,7 +99,7 @@ class EpisodeKeeper:
             return
         inside = [(k, cell) for k, cell in series if k.start >= key.start]
         pane = merged([cell for _, cell in inside], layout)
-        effects = strongest_of(self._evidence.decider(reference).effects(key.kind, pane.counts, key.width / HOUR_MS), columns)
+        effects = strongest_of(self._evidence.decider(reference).effects(key.kind, pane.counts, (key.end - key.start) / HOUR_MS), columns)
         causes = dated(plain_causes(effects, reference.importance, key.start), series, layout)
         self._open(turn, self._evidence.verdict(turn.track, reference, key.kind), key.start, pane, causes, inside)
 
@@ -132,21 +129,24 @@ class EpisodeKeeper:
         turn.said.alerts.append(alert)
 
     def _forget(self, track: Track, over: Episode, turn: Turn) -> None:
-        track.end(over, turn.at - label_wait(self._settings, turn.reference) - REMEMBERED_WINDOWS * self._window)
+        track.end(over, turn.at - label_wait(self._settings, turn.reference) - REMEMBERED_WINDOWS * self._windows.longest)
         self._evidence.forget(track, over.kind)
 
     def _since(self, key: PaneKey, since: int) -> Found:
         """Return the panes from ``since`` to the one that closes; what is older than their reach by windows, from the start of the first."""
-        near = max(since, reach(key.start, self._pane, self._window))
+        near = max(since, self._windows.reach(key))
         found = self._panes(key, near, key.start + 1)
         if since >= near:
             return found
-        first = since // self._window * self._window
-        return self._cells.range(self._model, key.reference_id, key.kind, self._window, first, near) + found
+        return self._windows.before(key, since, near) + found
 
     def _panes(self, key: PaneKey, since: int, until: int) -> Found:
         return self._cells.range(self._model, key.reference_id, key.kind, self._pane, since, until)
 
     def _series(self, key: PaneKey) -> Found:
-        end = key.start + key.width
-        return self._panes(key, end - LONGEST * self._pane, end)
+        return self._panes(key, key.end - LONGEST * self._pane, key.end)
+
+
+def _time(found: Found) -> int:
+    """Return how much event time panes or windows take up (ms)."""
+    return sum(key.end - key.start for key, _ in found)

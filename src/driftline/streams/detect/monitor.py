@@ -23,10 +23,10 @@ from driftline.streams.detect.cells import Cell, Cells
 from driftline.streams.detect.digest import Digest
 from driftline.streams.detect.episode_keeper import EpisodeKeeper
 from driftline.streams.detect.evidence_book import EvidenceBook
-from driftline.streams.detect.folding import horizon
 from driftline.streams.detect.learning import learned_reference
 from driftline.streams.detect.said import Marks, Said, Turn
 from driftline.streams.detect.state import REMEMBERED_WINDOWS, ModelState, Track
+from driftline.streams.detect.windows import Windows
 from driftline.streams.references import ReferenceBook
 
 #: Windows after which outcomes that should have come are overdue, and the policy is asked without them.
@@ -43,12 +43,12 @@ class ModelMonitor:
         self._book = book
         self._cells = cells
         self._hash = config_hash(settings)
-        self._pane = parse_duration(settings.pane)
-        self._window = parse_duration(settings.window)
+        self.pane = parse_duration(settings.pane)
+        self.windows = Windows(settings, cells)
         self._lateness = parse_duration(settings.allowed_lateness)
         self._evidence = EvidenceBook(model, settings, cells)
         self._digest = Digest(model, settings, self._evidence)
-        self._episodes = EpisodeKeeper(model, settings, cells, self._evidence)
+        self._episodes = EpisodeKeeper(model, settings, cells, self.windows, self._evidence)
         #: What was last said of the model, for the metrics: by kind at the last closed pane, and of the last window.
         self.verdicts: dict[PaneKind, Verdict] = {}
         self.finding: Finding | None = None
@@ -57,14 +57,14 @@ class ModelMonitor:
         """Close what is due, in order of the moment at which it is due; panes before the windows that hold them."""
         due = []
         for key in self._cells.open(self.model):
-            at = key.start + key.width + self._wait(key)
+            at = key.end + self._wait(key)
             if at <= marks.of(key.kind):
-                due.append((at, key.kind == "outcomes", key.width, key))
-        for at, _, width, key in sorted(due):
+                due.append((at, key.kind == "outcomes", key.end - key.start, key))
+        for at, _, _, key in sorted(due):
             cell = self._cells.open_or_new(key)
             cell.closed = True
             turn = self._turn(key, at, said)
-            if width == self._pane:
+            if self.windows.is_pane(key):
                 self._close_pane(key, cell, turn, marks, said)
             else:
                 self._close_window(key, turn, marks, said)
@@ -74,7 +74,7 @@ class ModelMonitor:
         seen = set()
         for key in sorted(keys):
             cell = self._cells.get(key)
-            if key.width != self._window or cell is None or not cell.news or (key.reference_id, key.start) in seen:
+            if self.windows.is_pane(key) or cell is None or not cell.news or (key.reference_id, key.start) in seen:
                 continue
             on_time = self._cells.get(key._replace(late=False))
             if on_time is not None and on_time.closed:
@@ -92,7 +92,7 @@ class ModelMonitor:
         waits = [label_wait(self.settings, r) for r in self._book.of(self.model)]
         longest: dict[PaneKind, int] = {"features": self._lateness, "outcomes": max([self._lateness, *waits])}
         for kind, wait in longest.items():
-            far = horizon(marks.of(kind), wait, self._pane, self._window)
+            far = self.windows.horizon(marks.of(kind), wait)
             # A model that is learning goes back to all of its panes when it has enough of them.
             if self._book.has(self.model) and far > self.state.folded.get(kind, 0):
                 self.state.folded = {**self.state.folded, kind: far}
@@ -124,7 +124,7 @@ class ModelMonitor:
             return
         turn.track.began = turn.track.began or key.start
         verdict = self.verdicts[key.kind] = self._evidence.take(turn, cell)
-        turn.track.last_end[key.kind] = max(key.start + key.width, turn.track.last_end.get(key.kind, 0))
+        turn.track.last_end[key.kind] = max(key.end, turn.track.last_end.get(key.kind, 0))
         self._episodes.pane_closed(turn, verdict)
 
     def _close_window(self, key: PaneKey, turn: Turn | None, marks: Marks, said: Said) -> None:
@@ -133,7 +133,9 @@ class ModelMonitor:
             return
         if key.kind == "features":
             evidence = self._evidence.verdict(turn.track, turn.reference, key.kind).evidence
-            turn.track.note_close(key.start, evidence, key.start - label_wait(self.settings, turn.reference) - REMEMBERED_WINDOWS * self._window)
+            turn.track.note_close(
+                key.start, evidence, key.start - label_wait(self.settings, turn.reference) - REMEMBERED_WINDOWS * self.windows.longest
+            )
         self._publish(key, said)
         self._episodes.end_dried(self.state.tracks.values(), turn)
         self._episodes.window_closed(turn)
@@ -164,9 +166,9 @@ class ModelMonitor:
 
     def _ask(self, turn: Turn) -> None:
         """Ask the policy, if the window's reference is the one in force."""
-        if in_force(self.state.tracks.values(), turn.key.start + turn.key.width - 1) != turn.track.reference_id:
+        if in_force(self.state.tracks.values(), turn.key.end - 1) != turn.track.reference_id:
             return
-        seen = policy_input(self.model, self.settings, self._cells, turn)
+        seen = policy_input(self.model, self.settings, self.windows, turn)
         self.state.policy, decision, trigger = decide(self.settings.policy, self.state.policy, seen, self._hash)
         turn.said.decisions.append(decision)
         if trigger is not None:
@@ -178,7 +180,7 @@ class ModelMonitor:
         Overdue by the outcomes' own clock: a join that is only behind, after an outage say, holds its windows up as well.
         """
         last = turn.track.last_end.get("outcomes", turn.track.began)
-        return min(turn.at, marks.outcomes) - last > label_wait(self.settings, turn.reference) + _LABELS_OVERDUE * self._window
+        return min(turn.at, marks.outcomes) - last > label_wait(self.settings, turn.reference) + _LABELS_OVERDUE * self.windows.longest
 
     def _closing(self, key: PaneKey, cell: Cell, marks: Marks) -> PaneClosing:
         return PaneClosing(
@@ -187,7 +189,7 @@ class ModelMonitor:
             reference_id=key.reference_id,
             kind=key.kind,
             start=key.start,
-            end=key.start + key.width,
+            end=key.end,
             n=cell.pane.n,
             digest=cell.pane.digest(),
             watermark=marks.of(key.kind),
@@ -200,11 +202,11 @@ class ModelMonitor:
         self.state.learning_rows += len(cell.pane.sample)
         if self._book.has(self.model) or self.state.learning_rows < self.settings.learning_rows:
             return
-        panes = self._cells.range(self.model, LEARNING, "features", self._pane, 0, marks.features)
+        panes = self._cells.range(self.model, LEARNING, "features", self.pane, 0, marks.features)
         rows = [row for _, seen in panes if seen.closed for row in seen.pane.sample]
         # One event dated far ahead must not put off the reference for ever.
-        newest = min(marks.newest, marks.features + self._window)
-        effective_from = (max(newest, marks.features) // self._pane + 1) * self._pane
+        newest = min(marks.newest, marks.features + self.windows.longest)
+        effective_from = (max(newest, marks.features) // self.pane + 1) * self.pane
         reference, kept = learned_reference(self.model, self.settings, rows, effective_from)
         self._book.add([reference])
         said.references.append((reference, kept))

@@ -205,24 +205,23 @@ class DetectPartition:
         if part.reference_id != LEARNING and self._book.get(model, part.reference_id) is None:
             msg = f"reference {part.reference_id} of model {model} is not in the store; was the database restored from an older copy?"
             raise LookupError(msg)
-        settings = self._settings.model(model)
-        pane, window = parse_duration(settings.pane), parse_duration(settings.window)
-        whole = PaneKey(model, part.reference_id, part.kind, window, part.start // window * window, part.late)
-        state = self._states.get(model)
-        if state is not None and whole.start < state.forgotten:
+        monitor = self._monitor(model)
+        state = monitor.state
+        pane = PaneKey(model, part.reference_id, part.kind, monitor.pane, part.start, part.late)
+        whole = monitor.windows.holding(pane)
+        if whole.start < state.forgotten:
             self.counters.forgotten += 1
             return
         if part.late:
             # What is late is kept apart: whether it came before a close was chance, so nothing may be decided from it. Its window is told of all the
             # same.
             self._cells.ensure_open(whole._replace(late=False))
-        folded = state is not None and part.start < state.folded.get(part.kind, 0)
-        for key in (whole,) if folded else (whole._replace(width=pane, start=part.start), whole):
+        for key in (whole,) if part.start < state.folded.get(part.kind, 0) else (pane, whole):
             known = self._cells.get(key)
             if known is not None and known.closed and not key.late:
                 self.counters.after_close += 1
-                if key.width == pane:
-                    self._monitor(model).settle(key)
+                if key is pane:
+                    monitor.settle(key)
                     self._pending.settled.add(model)
             cell = self._cells.replace(key, old, new)
             if offsets is not None:
