@@ -11,9 +11,14 @@ from tests.contracts.test_events import json_values, texts
 
 from driftline.contracts.errors import SettingsError
 from driftline.contracts.schemas import message_schema, settings_schema
+from driftline.contracts.sequential import parameters_of
 from driftline.contracts.settings import ModelSettings, PolicySettings, Settings, build_settings, config_hash
 from driftline.contracts.settings_checks import _RANGES, _WORDS, duration_fields
 from driftline.contracts.times import format_duration, parse_duration
+
+
+def detected(asked: dict[str, Any]) -> dict[str, Any]:
+    return {"models": {"a": {"detectors": [asked]}}}
 
 
 @pytest.mark.parametrize(
@@ -63,6 +68,25 @@ from driftline.contracts.times import format_duration, parse_duration
         ({"models": {"a": {"reference_calendar": "moon"}}}, "models.a.reference_calendar", "moon", "one of none, hour_of_day, hour_of_week, auto"),
         ({"models": {"a": {"deciders": ["adwin", 3]}}}, "models.a.deciders.1", 3, "text"),
         ({"models": {"a": {"deciders": ["kswin"]}}}, "models.a.deciders", "kswin", "adwin"),
+        (detected({"name": "cusum"}), "models.a.detectors.0.name", "cusum", "one of adwin, page_hinkley, kswin"),
+        (detected({"names": "adwin"}), "models.a.detectors.0.names", "adwin", "did you mean name?"),
+        (detected({"name": "ddm", "role": "shout"}), "models.a.detectors.0.role", "shout", "one of describe, decide"),
+        (detected({"name": "adwin", "series": "raw"}), "models.a.detectors.0.series", "raw", "one of"),
+        (detected({"name": "adwin", "parameters": {"threshold": 1}}), "models.a.detectors.0.parameters.threshold", 1, "a parameter of adwin: delta,"),
+        (detected({"name": "adwin", "parameters": {"delta": 2}}), "models.a.detectors.0.parameters.delta", 2, "a number from 1e-300 to 1"),
+        (detected({"name": "adwin", "parameters": {"clock": 1.5}}), "models.a.detectors.0.parameters.clock", 1.5, "a whole number from 1"),
+        (detected({"name": "adwin", "parameters": {"delta": float("nan")}}), "models.a.detectors.0.parameters.delta", None, "a number from"),
+        (detected({"name": "page_hinkley", "parameters": {"mode": "side"}}), "models.a.detectors.0.parameters.mode", "side", "up or down or both"),
+        (detected({"name": "hddma", "parameters": {"two_sided_test": 1}}), "models.a.detectors.0.parameters.two_sided_test", 1, "true or false"),
+        (
+            detected({"name": "kswin", "parameters": {"stat_size": 60}}),
+            "models.a.detectors.0.parameters.stat_size",
+            60,
+            "at most half of window_size",
+        ),
+        (detected({"name": "eddm", "parameters": {"beta": 0.97}}), "models.a.detectors.0.parameters.beta", 0.97, "at most alpha (0.95)"),
+        (detected({"name": "ddm", "on": ["temp"]}), "models.a.detectors.0.on", "temp", "errors"),
+        (detected({"name": "adwin", "on": ["x", "x"]}), "models.a.detectors.0.on", None, "each column once"),
         ({"models": {"a": {"label_wait": "never"}}}, "models.a.label_wait", "never", "or auto"),
         ({"models": {"a": {"policy": {"train_window": "most"}}}}, "models.a.policy.train_window", "most", "or all"),
         ({"models": {"a": {"policy": {"min_rows": 0}}}}, "models.a.policy.min_rows", 0, "from 1"),
@@ -153,3 +177,14 @@ def test_the_schema_names_every_setting() -> None:
 @given(st.integers(1, 36_500 * 86_400_000))
 def test_a_duration_survives_being_written(millis: int) -> None:
     assert parse_duration(format_duration(millis)) == millis
+
+
+def test_a_detector_named_alone_reads_what_it_is_made_for() -> None:
+    one, other, third = build_settings(
+        {"defaults": {"detectors": [{"name": "adwin"}, {"name": "ddm"}, {"name": "kswin", "on": ["temp"], "parameters": {"stride": 1, "alpha": 1}}]}}
+    ).defaults.detectors
+    assert (one.columns, one.series, one.role) == (("features",), "means", "describe")
+    assert other.columns == ("errors",)
+    assert third.columns == ("temp",)
+    assert parameters_of("kswin", third.parameters) == {"alpha": 1.0, "window_size": 100, "stat_size": 30, "stride": 1, "seed": 0}
+    assert type(parameters_of("kswin", third.parameters)["stride"]) is int

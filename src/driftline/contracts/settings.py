@@ -10,6 +10,7 @@ import msgspec
 from driftline.contracts.errors import SettingsError
 from driftline.contracts.ids import content_hash
 from driftline.contracts.reference import Task
+from driftline.contracts.sequential import DetectorSettings
 from driftline.contracts.settings_checks import check, parse_budget, settings_error
 from driftline.contracts.times import format_duration, is_duration, parse_duration
 
@@ -150,7 +151,9 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     outcome_sample: float = 1.0
     #: A prediction is ripe when it is older than this; ``auto``: the p95 of the label delay at reference time (a day without one).
     label_wait: str = "auto"
-    #: Names of River detectors that may open episodes by themselves, beside the decider (``adwin``).
+    #: Sequential detectors beside the decider, by name: what each reads, and whether it only describes or opens episodes by itself.
+    detectors: tuple[DetectorSettings, ...] = ()
+    #: ``adwin`` is short for one that decides over the pane means of all numeric features, and looks at every pane.
     deciders: tuple[str, ...] = ()
     trainer: str = "driftline.retrain.trainers:SklearnTrainer"
     policy: PolicySettings = PolicySettings()

@@ -14,6 +14,7 @@ import msgspec
 
 from driftline.contracts.errors import SettingsError
 from driftline.contracts.pii import check_rules
+from driftline.contracts.sequential import check_detector
 from driftline.contracts.times import HOUR_MS, is_duration, parse_duration
 
 if TYPE_CHECKING:
@@ -128,6 +129,8 @@ def _check_model(name: str, model: ModelSettings) -> None:
         _within(f"{name}.weights.{column}", weight, 0, 1e6)
     for feature, share in model.importance.items():
         _within(f"{name}.importance.{feature}", share, 0, float("inf"))
+    for i, detector in enumerate(model.detectors):
+        check_detector(f"{name}.detectors.{i}", detector)
     for decider in model.deciders:
         if decider != "adwin":
             raise SettingsError(f"{name}.deciders", decider, "adwin")
@@ -209,7 +212,7 @@ def _kind_at(kind: Any, steps: list[str]) -> Any:
         if hasattr(kind, "__struct_fields__"):
             kind = next(f.type for f in msgspec.structs.fields(kind) if f.encode_name == step)
         else:
-            kind = get_args(kind)[-1]  # of a mapping of names to structs, the structs
+            kind = [arg for arg in get_args(kind) if arg is not Ellipsis][-1]  # of a mapping of names to structs, or of a list of them, the structs
     return kind
 
 
