@@ -7,11 +7,13 @@ on separate clocks. It *resolves* when the interval of every cause lies within t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
 
-from driftline.alerts.sentences import ended_sentence, opened_sentence
+from driftline.alerts.ranking import ranked
+from driftline.alerts.sentences import ended_sentence, opened_sentence, spread_sentence
 from driftline.contracts.findings import Alert, AlertStatus, Cause, OffsetRange, Severity
 from driftline.contracts.ids import stable_id
 from driftline.contracts.summaries import PaneKind
@@ -20,6 +22,8 @@ from driftline.contracts.summaries import PaneKind
 QUIET_WINDOWS = 3
 #: Causes are news when this share of the evidence is carried by columns that the episode did not name yet.
 NEWS_SHARE = 0.25
+#: An episode names so many causes at the most; of further movers only the names are remembered, so that each is news once.
+MOST_NAMED = 48
 
 #: Columns of outcomes of which more is worse. ``error`` is '0' (right) or '1' for classes, and a signed number for regression.
 _LOSSES = ("loss", "brier", "absolute_error")
@@ -29,7 +33,7 @@ Replaced = Literal["accepted", "superseded"]
 
 
 class Episode(msgspec.Struct, frozen=True, kw_only=True):
-    """One stretch of drift of one model. ``ended_at`` is None while it is open."""
+    """One stretch of drift of one model. ``ended_at`` is None while it is open; ``moved`` names every column that has moved, ``causes`` the first."""
 
     episode_id: str
     revision: int
@@ -49,10 +53,11 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
     offsets: tuple[OffsetRange, ...] = ()
     quiet_windows: int = 0
     ended_at: int | None = None
+    moved: tuple[str, ...] = ()
 
 
 class Crossing(msgspec.Struct, frozen=True, kw_only=True):
-    """The decider's crossing, with what carried it."""
+    """The decider's crossing, with what carried it, and every column that moved."""
 
     model: str
     version: str
@@ -65,6 +70,7 @@ class Crossing(msgspec.Struct, frozen=True, kw_only=True):
     budget: float
     causes: tuple[Cause, ...]
     offsets: tuple[OffsetRange, ...] = ()
+    moved: tuple[str, ...] = ()
 
 
 def opened(crossing: Crossing, config_hash: str) -> tuple[Episode, Alert]:
@@ -86,26 +92,32 @@ def opened(crossing: Crossing, config_hash: str) -> tuple[Episode, Alert]:
         budget=crossing.budget,
         causes=crossing.causes,
         offsets=crossing.offsets,
+        moved=_together(crossing.moved, crossing.causes),
     )
-    return episode, _alert(episode, opened_sentence(crossing.model, crossing.kind, crossing.causes, crossing.onset, crossing.n), config_hash)
+    sentence = opened_sentence(crossing.model, crossing.kind, crossing.causes, crossing.onset, crossing.n, len(episode.moved))
+    return episode, _alert(episode, sentence, config_hash)
 
 
-def watched(episode: Episode, causes: tuple[Cause, ...], at: int, n: int, config_hash: str) -> tuple[Episode, Alert | None]:
+def watched(  # noqa: PLR0917 - a window: what it showed, when, of how many rows
+    episode: Episode, causes: tuple[Cause, ...], at: int, n: int, config_hash: str, moved: tuple[str, ...] = ()
+) -> tuple[Episode, Alert | None]:
     """Return the episode after one closed window: as it was, updated with new causes, or resolved.
 
-    ``causes`` are those of the window: the episode's own columns, measured again, and any other that now lies above tolerance.
+    ``causes`` are those of the window: the episode's own columns, measured again, and the first of the others that now lie above tolerance; ``moved``
+    names all that do. However many columns come to move, and however long that takes, a window tells of them once.
     """
-    known = {cause.column for cause in episode.causes}
-    own = [cause for cause in causes if cause.column in known]
+    named = {cause.column for cause in episode.causes}
+    known = named.union(episode.moved)
+    own = [cause for cause in causes if cause.column in named]
     above = [cause for cause in causes if cause.low > cause.tolerance]
     within = bool(own) and all(cause.high <= cause.tolerance for cause in own)
-    quiet = 0 if above or any(abs(cause.effect) > cause.tolerance for cause in own) else episode.quiet_windows + 1
-    if not above and (within or quiet >= QUIET_WINDOWS):
+    quiet = 0 if above or moved or any(abs(cause.effect) > cause.tolerance for cause in own) else episode.quiet_windows + 1
+    if not above and not moved and (within or quiet >= QUIET_WINDOWS):
         return _ended(msgspec.structs.replace(episode, n=n), "resolved", at, config_hash)
     news = [cause for cause in above if cause.column not in known]
     if not news or sum(cause.share for cause in news) < NEWS_SHARE:
         return msgspec.structs.replace(episode, at=at, quiet_windows=quiet), None
-    merged = (*episode.causes, *news)
+    merged = (*episode.causes, *ranked(news)[: max(MOST_NAMED - len(episode.causes), 0)])
     updated = msgspec.structs.replace(
         episode,
         status="updated",
@@ -115,8 +127,10 @@ def watched(episode: Episode, causes: tuple[Cause, ...], at: int, n: int, config
         causes=merged,
         severity=severity_of(episode.kind, merged),
         quiet_windows=quiet,
+        moved=_together((*known, *moved), news),
     )
-    return updated, _alert(updated, opened_sentence(episode.model, episode.kind, merged, episode.onset, n), config_hash)
+    more = len(updated.moved) - len(known)
+    return updated, _alert(updated, spread_sentence(episode.model, episode.kind, tuple(news), more, len(updated.moved), n), config_hash)
 
 
 def ended(episode: Episode, how: Replaced, at: int, config_hash: str) -> tuple[Episode, Alert]:
@@ -130,6 +144,10 @@ def severity_of(kind: PaneKind, causes: tuple[Cause, ...]) -> Severity:
         return "critical" if any(map(_is_worse, causes)) else "info"
     share = sum({cause.column: cause.importance for cause in causes}.values())
     return "warning" if share >= 0.1 else "info"
+
+
+def _together(moved: Iterable[str], causes: Iterable[Cause]) -> tuple[str, ...]:
+    return tuple(sorted({*moved, *(cause.column for cause in causes)}))
 
 
 def _is_worse(cause: Cause) -> bool:
@@ -164,4 +182,5 @@ def _alert(episode: Episode, sentence: str, config_hash: str) -> Alert:
         sentence=sentence,
         offsets=episode.offsets,
         config_hash=config_hash,
+        moved=len(episode.moved),
     )

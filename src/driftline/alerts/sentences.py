@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from driftline.alerts.ranking import ranked
 from driftline.contracts.findings import AlertStatus, Cause
 from driftline.contracts.summaries import PaneKind
 from driftline.contracts.times import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, format_duration, format_time
@@ -34,13 +35,21 @@ def cause_phrase(cause: Cause) -> str:  # noqa: PLR0911 - a phrase for each kind
     return f"{cause.column} ({cause.term}) has changed by {size} sd {interval}"
 
 
-def opened_sentence(model: str, kind: PaneKind, causes: tuple[Cause, ...], onset: int, n: int) -> str:
-    """Return the sentence of an episode that opens or gains causes."""
-    subject = f"The inputs of {model} have drifted" if kind == "features" else f"The errors of {model} have changed"
-    named = "; ".join(cause_phrase(cause) for cause in _one_each(causes)[:_NAMED])
-    more = len(_one_each(causes)) - _NAMED
-    rest = f"; and {more} more" if more > 0 else ""
-    return f"{subject} since {format_time(onset)}: {named or 'many small changes together'}{rest}, seen in {n:,} events."
+def opened_sentence(model: str, kind: PaneKind, causes: tuple[Cause, ...], onset: int, n: int, moved: int = 0) -> str:  # noqa: PLR0917 - what, whose, why, when, in how many
+    """Return the sentence of an episode that opens. ``moved`` columns did, of which ``causes`` holds the first."""
+    moved = max(moved, len(_one_each(causes)))
+    if kind == "outcomes":
+        subject = f"The errors of {model} have changed"
+    else:
+        subject = f"{f'{moved:,}' if moved > _NAMED else 'The'} inputs of {model} have drifted"
+    return f"{subject} since {format_time(onset)}: {_named(causes, moved) or 'many small changes together'}, seen in {n:,} events."
+
+
+def spread_sentence(model: str, kind: PaneKind, causes: tuple[Cause, ...], more: int, moved: int, n: int) -> str:  # noqa: PLR0917 - as above
+    """Return the sentence of an episode to which ``more`` columns have come, of which ``causes`` holds the first; ``moved`` in all."""
+    more = max(more, len(_one_each(causes)))
+    subject = f"More inputs of {model} have drifted" if kind == "features" else f"More has changed about the errors of {model}"
+    return f"{subject}, {more:,} that come to {max(moved, more):,}: {_named(causes, more)}, seen in {n:,} events."
 
 
 def ended_sentence(model: str, how: AlertStatus, causes: tuple[Cause, ...], opened_at: int, at: int) -> str:
@@ -64,9 +73,16 @@ def lasted(millis: int) -> str:
     return format_duration(millis // unit * unit) if millis >= SECOND_MS else "0s"
 
 
+def _named(causes: tuple[Cause, ...], moved: int) -> str:
+    """Return the first of the causes in words, and how many there are beside them."""
+    first = _one_each(causes)[:_NAMED]
+    more = moved - len(first)
+    return "; ".join(map(cause_phrase, first)) + (f"; and {more:,} more" if first and more > 0 else "")
+
+
 def _one_each(causes: tuple[Cause, ...]) -> list[Cause]:
-    """Return the strongest cause of each column, in order of the evidence they carry."""
+    """Return the first cause of each column, by what they do to the model."""
     best: dict[str, Cause] = {}
-    for cause in sorted(causes, key=lambda c: -c.share):
+    for cause in ranked(causes):
         best.setdefault(cause.column, cause)
     return list(best.values())

@@ -94,7 +94,11 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True):
-    """A column that carries an episode's evidence. ``share`` is its part of the evidence, ``effect`` in reference standard deviations with sign."""
+    """A column that carries an episode's evidence. ``share`` is its part of the evidence, ``effect`` in reference standard deviations with sign.
+
+    ``impact`` = ``importance`` x ``effect``, with the effect's sign, ranks the causes of an episode (its size does). Where no importance is known
+    it is 0, and the share of the evidence ranks.
+    """
 
     column: str
     term: str
@@ -106,6 +110,7 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     share: float
     importance: float
     onset: int
+    impact: float = 0.0
 
 
 AlertStatus = Literal["opened", "updated", "resolved", "accepted", "superseded"]
@@ -133,6 +138,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     sentence: str
     offsets: tuple[OffsetRange, ...] = ()
     config_hash: str = ""
+    #: How many columns moved, of which ``causes`` names the first.
+    moved: int = 0
 
 
 class RetrainTrigger(msgspec.Struct, frozen=True, kw_only=True):

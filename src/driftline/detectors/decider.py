@@ -174,8 +174,10 @@ class Decider:
         gates = [np.where(self._tables[kind].mass > 0, state.of(kind).cusum, 0) for kind in KINDS]
         gates += [np.where(self._masses[name] > 0, extra.cusum, 0) for name, extra in state.extras.items()]
         gate = max(float(part.max(initial=0)) for part in gates)
-        found = [carrier for kind in KINDS for carrier in self._carriers(kind, state.of(kind), total)]
+        found = [carrier for kind in KINDS for carrier in self._carriers(kind, state.of(kind), total, MIN_SHARE)]
         found += [carrier for name, extra in state.extras.items() for carrier in self._carrier(name, extra, total)]
+        if not found:  # so many carry it that none carries much
+            found = [carrier for kind in KINDS for carrier in self._carriers(kind, state.of(kind), total, 0.0)]
         carriers = sorted(found, key=lambda c: (-c.share, c.kind, c.column, c.term))[:MAX_CARRIERS]
         crossed = total >= np.log(self.budget) and gate >= GATE
         return Verdict(
@@ -216,7 +218,7 @@ class Decider:
             for i, (column, term) in enumerate(table.terms)
         )
 
-    def _carriers(self, kind: PaneKind, state: KindState, total: float) -> list[Carrier]:
+    def _carriers(self, kind: PaneKind, state: KindState, total: float, least: float) -> list[Carrier]:
         table = self._tables[kind]
         if not table.terms:
             return []
@@ -230,7 +232,7 @@ class Decider:
                 direction=direction_of(table.terms[i][1], table.theta[i, best[i]]),
                 onset=int(state.onset[i, best[i]]),
             )
-            for i in np.flatnonzero(of_term >= MIN_SHARE).tolist()
+            for i in np.flatnonzero(of_term >= least).tolist()
         ]
 
     def _carrier(self, name: str, state: ExtraState, total: float) -> list[Carrier]:

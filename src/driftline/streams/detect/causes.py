@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import msgspec
 
+from driftline.alerts.episodes import Episode
+from driftline.alerts.ranking import ranked
 from driftline.contracts.findings import Cause
 from driftline.contracts.reference import CategoricalColumn, Column, Reference
 from driftline.detectors.decider import TermEffect, Verdict
@@ -16,8 +19,15 @@ MOST_CAUSES = 12
 LEAST_SHARE = 0.02
 
 
-def causes_of(verdict: Verdict, effects: Iterable[TermEffect], importance: Mapping[str, float]) -> tuple[Cause, ...]:
-    """Return the causes of a crossing: the terms that carry the evidence, with their effects since the onset.
+class Moved(NamedTuple):
+    """The causes that an alert names, ranked, and the names of all columns that moved together with them."""
+
+    causes: tuple[Cause, ...]
+    columns: tuple[str, ...]
+
+
+def causes_of(verdict: Verdict, effects: Iterable[TermEffect], importance: Mapping[str, float]) -> Moved:
+    """Return the causes of a crossing: the terms that carry the evidence, with their effects since the onset, by importance x effect.
 
     Besides the carriers, every other column whose effect is surely beyond tolerance moved together with them and is named too, with no share.
     """
@@ -36,7 +46,7 @@ def causes_of(verdict: Verdict, effects: Iterable[TermEffect], importance: Mappi
     onset = verdict.onset if verdict.onset is not None else 0
     for effect in _strongest(e for e in measured.values() if e.beyond and e.calibrated and e.weighted and e.column not in named):
         chosen[effect.column, effect.term] = _cause(effect, 0.0, importance, onset)
-    return tuple(chosen.values())[:MOST_CAUSES]
+    return Moved(tuple(ranked(chosen.values())[:MOST_CAUSES]), tuple(sorted({column for column, _ in chosen})))
 
 
 def _plainest(effect: TermEffect, location: TermEffect | None) -> TermEffect:
@@ -47,20 +57,23 @@ def _plainest(effect: TermEffect, location: TermEffect | None) -> TermEffect:
 def plain_causes(effects: Iterable[TermEffect], importance: Mapping[str, float], onset: int) -> tuple[Cause, ...]:
     """Return effects as causes that share the blame, for a decider that has no evidence to share out."""
     found = list(effects)
-    return tuple(_cause(effect, 1.0 / len(found), importance, onset) for effect in found[:MOST_CAUSES])
+    return tuple(ranked(_cause(effect, 1.0 / len(found), importance, onset) for effect in found)[:MOST_CAUSES])
 
 
-def window_causes(known: Iterable[Cause], effects: Iterable[TermEffect], reference: Reference, start: int) -> tuple[Cause, ...]:
-    """Return the causes of an open episode as one more window shows them, and the columns that have come beyond tolerance meanwhile."""
+def window_causes(episode: Episode, effects: Iterable[TermEffect], reference: Reference, start: int) -> Moved:
+    """Return the causes of an open episode as one more window shows them, with the first of the columns that have come beyond tolerance meanwhile;
+    and the names of all that are beyond it now.
+    """
     measured = {(e.column, e.term): e for e in effects if e.n}
     columns = {c.name: c for c in reference.columns}
     numbered = {(e.column, _numbered(columns[e.column], e.term)): e for e in measured.values() if e.column in columns}
     by_name = {**numbered, **measured}
-    own = [_again(cause, by_name[cause.column, cause.term]) for cause in known if (cause.column, cause.term) in by_name]
-    named = {cause.column for cause in own}
-    fresh = list(_strongest(e for e in measured.values() if e.beyond and e.calibrated and e.weighted and e.column not in named))
-    share = 1.0 / len(fresh) if fresh else 0.0
-    return (*own, *(_cause(effect, share, reference.importance, start) for effect in fresh[:MOST_CAUSES]))
+    own = [_again(cause, by_name[cause.column, cause.term]) for cause in episode.causes if (cause.column, cause.term) in by_name]
+    beyond = _strongest(e for e in measured.values() if e.beyond and e.calibrated and e.weighted)
+    known = {cause.column for cause in own}.union(episode.moved)
+    fresh = ranked(_cause(effect, 0.0, reference.importance, start) for effect in beyond if effect.column not in known)[:MOST_CAUSES]
+    shared = (msgspec.structs.replace(cause, share=1.0 / len(fresh)) for cause in fresh)
+    return Moved((*own, *shared), tuple(sorted(effect.column for effect in beyond)))
 
 
 def discreet(causes: Iterable[Cause], reference: Reference, pii: Mapping[str, str]) -> tuple[Cause, ...]:
@@ -97,6 +110,7 @@ def _cause(effect: TermEffect, share: float, importance: Mapping[str, float], on
         share=share,
         importance=importance.get(effect.column, 0.0),
         onset=onset,
+        impact=importance.get(effect.column, 0.0) * effect.effect,
     )
 
 

@@ -6,14 +6,13 @@ from collections.abc import Iterable
 
 from driftline.alerts import episodes
 from driftline.alerts.episodes import Crossing, Episode
-from driftline.contracts.findings import Cause
 from driftline.contracts.ripeness import label_wait
 from driftline.contracts.settings import ModelSettings, config_hash
 from driftline.contracts.times import HOUR_MS, parse_duration
 from driftline.detectors.decider import Verdict
 from driftline.detectors.pane import Pane
 from driftline.store.detect_rows import PaneKey
-from driftline.streams.detect.causes import causes_of, discreet, plain_causes, window_causes
+from driftline.streams.detect.causes import Moved, causes_of, discreet, plain_causes, window_causes
 from driftline.streams.detect.cells import Cells, merged, ranges_of
 from driftline.streams.detect.evidence_book import EvidenceBook
 from driftline.streams.detect.said import Turn
@@ -49,8 +48,8 @@ class EpisodeKeeper:
         pane = merged([cell for _, cell in since], self._cells.layout(key))
         width = _time(since) or self._pane
         effects = self._evidence.decider(reference).effects(key.kind, pane.counts, width / HOUR_MS)
-        causes = dated(causes_of(verdict, effects, reference.importance), self._series(key), pane.layout)
-        self._open(turn, verdict, onset, pane, causes, since)
+        moved = causes_of(verdict, effects, reference.importance)
+        self._open(turn, verdict, onset, pane, Moved(dated(moved.causes, self._series(key), pane.layout), moved.columns), since)
 
     def window_closed(self, turn: Turn) -> None:
         """Let the open episode see the window; without one, let ADWIN decide where the user named it."""
@@ -82,8 +81,9 @@ class EpisodeKeeper:
         seen = self._windows.trailing(key, _TRAILING_WINDOWS, episode.onset)
         pane = merged([cell for _, cell in seen], self._cells.layout(key))
         effects = self._evidence.decider(reference).effects(key.kind, pane.counts, _time(seen) / HOUR_MS)
-        causes = discreet(window_causes(episode.causes, effects, reference, key.start), reference, self._settings.pii)
-        after, alert = episodes.watched(episode, causes, turn.at, pane.n, self._hash)
+        moved = window_causes(episode, effects, reference, key.start)
+        causes = discreet(moved.causes, reference, self._settings.pii)
+        after, alert = episodes.watched(episode, causes, turn.at, pane.n, self._hash, moved.columns)
         if after.ended_at is None:
             turn.track.episodes[key.kind] = after
         else:
@@ -100,10 +100,10 @@ class EpisodeKeeper:
         inside = [(k, cell) for k, cell in series if k.start >= key.start]
         pane = merged([cell for _, cell in inside], layout)
         effects = strongest_of(self._evidence.decider(reference).effects(key.kind, pane.counts, (key.end - key.start) / HOUR_MS), columns)
-        causes = dated(plain_causes(effects, reference.importance, key.start), series, layout)
-        self._open(turn, self._evidence.verdict(turn.track, reference, key.kind), key.start, pane, causes, inside)
+        moved = Moved(dated(plain_causes(effects, reference.importance, key.start), series, layout), tuple(sorted({e.column for e in effects})))
+        self._open(turn, self._evidence.verdict(turn.track, reference, key.kind), key.start, pane, moved, inside)
 
-    def _open(self, turn: Turn, verdict: Verdict, onset: int, pane: Pane, causes: tuple[Cause, ...], found: Found) -> None:  # noqa: PLR0917 - one caller's local names
+    def _open(self, turn: Turn, verdict: Verdict, onset: int, pane: Pane, moved: Moved, found: Found) -> None:  # noqa: PLR0917 - one caller's local names
         key, reference = turn.key, turn.reference
         crossing = Crossing(
             model=self._model,
@@ -115,7 +115,8 @@ class EpisodeKeeper:
             n=pane.n,
             evidence=verdict.evidence,
             budget=verdict.budget,
-            causes=discreet(causes, reference, self._settings.pii),
+            causes=discreet(moved.causes, reference, self._settings.pii),
+            moved=moved.columns,
             offsets=ranges_of([cell for _, cell in found]) if key.kind == "features" else (),
         )
         episode, alert = episodes.opened(crossing, self._hash)

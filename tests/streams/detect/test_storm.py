@@ -1,0 +1,121 @@
+"""What moves together is one episode: five hundred features at once open one alert, which says so and names the few that matter most."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.streams.detect.summaries import BLOCK, PANE, T0
+from tests.streams.records import Record
+
+from driftline.contracts.findings import Alert, decode_json
+from driftline.contracts.ids import sample_hash
+from driftline.contracts.reference import Reference
+from driftline.contracts.settings import build_settings
+from driftline.contracts.summaries import BlockSummary, Progress, encode_summary
+from driftline.contracts.topics import ALERTS
+from driftline.detectors.parts import PartBuilder
+from driftline.detectors.reference import build_reference
+from driftline.detectors.rows import Numbers, Rows
+from driftline.store import outbox, references
+from driftline.store.database import migrate, open_database
+from driftline.streams.detect.partition import DetectPartition
+
+FEATURES = 500
+NAMES = [f"f{i:03d}" for i in range(FEATURES)]
+PANES, ROWS, SHIFT_AT = 36, 60, 18
+#: Of these the model makes most.
+WEIGHTS = {"f300": 0.4, "f200": 0.2, "f100": 0.1}
+
+
+@cache
+def _reference() -> Reference:
+    rng = np.random.default_rng(7)
+    rows = 2_000
+    return build_reference(
+        model="m",
+        version="1",
+        task="regression",
+        effective_from=0,
+        origin="built",
+        times=np.linspace(T0 - rows * 50, T0 - 1, rows).astype(np.int64),
+        features={name: rng.normal(size=rows) for name in NAMES},
+        bins=8,
+        importance=WEIGHTS,
+    )
+
+
+def _records(reference: Reference, moved_at: Sequence[int]) -> list[Record]:
+    """Return the records of a stream, a block for each pane, in which feature ``i`` moves by a standard deviation from pane ``moved_at[i]`` on."""
+    rng, told = np.random.default_rng(1), []
+    since = np.array(moved_at)
+    for pane in range(PANES):
+        at = T0 + pane * PANE
+        values = rng.normal(size=(FEATURES, ROWS)) + np.where(pane >= since, 1.0, 0.0)[:, None]
+        ids = [f"{pane}-{i}" for i in range(ROWS)]
+        rows = Rows(
+            event_ids=ids,
+            places=np.array([sample_hash(i) for i in ids], np.int64),
+            times=np.full(ROWS, at),
+            late=np.zeros(ROWS, np.bool_),
+            versions=["1"] * ROWS,
+            features={name: Numbers(column) for name, column in zip(NAMES, values, strict=True)},
+            predictions=[None] * ROWS,
+            scores=[None] * ROWS,
+        )
+        builder = PartBuilder(PANE, 0, 10, {})
+        builder.add(reference, rows)
+        start, mark = pane * BLOCK, at + PANE - 1
+        told.append(encode_summary(BlockSummary("m", 0, start, start, start + BLOCK, final=True, panes=builder.parts())))
+        sources = ("summarise", "join/inference-events", "join/label-events")
+        told += [encode_summary(Progress(source, 0, 1, start + BLOCK, mark, start, idle=False, newest=mark)) for source in sources]
+    return [Record(i, value, topic="summaries") for i, value in enumerate(told)]
+
+
+def _alerts(folder: Path, reference: Reference, moved_at: Sequence[int]) -> list[Alert]:
+    engine = open_database(f"sqlite:///{folder / 'storm'}.db")
+    try:
+        migrate(engine)
+        references.put(engine, reference, [])
+        settings = build_settings({"defaults": {"pane": "5s", "window": "30s", "allowed_lateness": "1s", "alarm_budget": "1 per 1h"}})
+        partition = DetectPartition(engine, settings, 0)
+        records = _records(reference, moved_at)
+        for i in range(0, len(records), 64):
+            partition.apply(records[i : i + 64])
+        partition.checkpoint()
+        return [decode_json(row.value, Alert) for row in outbox.pending(engine, partition.owner, limit=10_000) if row.topic == ALERTS.name]
+    finally:
+        engine.dispose()
+
+
+def test_five_hundred_features_that_move_at_once_are_one_alert_that_names_what_matters_most(tmp_path: Path) -> None:
+    alerts = _alerts(tmp_path, _reference(), [SHIFT_AT] * FEATURES)
+    opened = alerts[0]
+    assert [alert.status for alert in alerts if alert.status != "updated"] == ["opened"]
+    assert FEATURES // 2 < opened.moved <= FEATURES
+    assert opened.sentence.startswith(f"{opened.moved} inputs of m have drifted since ")
+    assert [cause.column for cause in opened.causes[:3]] == ["f300", "f200", "f100"]
+    assert all(abs(one.impact) >= abs(other.impact) for one, other in pairwise(opened.causes))
+    assert all(cause.impact == pytest.approx(cause.importance * cause.effect) for cause in opened.causes)
+    assert f"; and {opened.moved - 3} more, seen in" in opened.sentence
+    assert abs(opened.onset - (T0 + SHIFT_AT * PANE)) <= PANE
+    # What had moved, but not surely yet, is told at the end of the next windows: of all there are, once each.
+    assert alerts[-1].moved <= FEATURES
+    assert [a.moved for a in alerts] == sorted({a.moved for a in alerts})
+
+
+def test_features_that_follow_one_another_are_told_once_a_window(tmp_path: Path) -> None:
+    alerts = _alerts(tmp_path, _reference(), [SHIFT_AT + i // 40 for i in range(FEATURES)])
+    assert [alert.status for alert in alerts] == ["opened", *["updated"] * (len(alerts) - 1)]
+    windows = [alert.at // 30_000 for alert in alerts]
+    assert len(alerts) > 2
+    assert len(set(windows[1:])) == len(windows[1:])
+    last = alerts[-1]
+    assert last.sentence.startswith("More inputs of m have drifted, ")
+    assert f"that come to {last.moved}:" in last.sentence
+    assert [a.moved for a in alerts] == sorted({a.moved for a in alerts})
+    assert {c.column for one in alerts for c in one.causes} >= {"f100", "f200", "f300"}
