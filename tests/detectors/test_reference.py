@@ -27,9 +27,10 @@ from driftline.contracts.reference import (
     encode_reference,
 )
 from driftline.contracts.times import HOUR_MS
-from driftline.detectors.columns import edges_of, kind_of
+from driftline.detectors.columns import edges_of
 from driftline.detectors.decider import Decider, DeciderConfig
 from driftline.detectors.describe import column_findings
+from driftline.detectors.kinds import kind_of
 from driftline.detectors.layout import layout_of, reference_counts
 from driftline.detectors.reference import build_reference
 
@@ -323,7 +324,7 @@ def test_no_rows_and_ragged_rows_are_refused() -> None:
 
 
 def test_truth_values_alone_are_categories_and_numpy_numbers_are_numbers() -> None:
-    assert kind_of([True, False, None]) == "categorical"
+    assert kind_of([True, False, None]) == "boolean"
     assert kind_of(np.array([1.0, np.nan])) == "numeric"
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
 from hypothesis import strategies as st
 from tests.streams.records import PANE, T0, Record
 
+from driftline.contracts.times import format_time
+
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=5) | st.sampled_from(["a", "b", "1", "1.0", "12"])
 _day = 86_400_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 #: What a feature's column may hold, by its Arrow type; what is no feature at all has a list as its JSON.
 TYPES: dict[str, tuple[pa.DataType, st.SearchStrategy[Any]]] = {
@@ -26,6 +30,8 @@ TYPES: dict[str, tuple[pa.DataType, st.SearchStrategy[Any]]] = {
     "large text": (pa.large_string(), texts),
     "dictionary": (pa.dictionary(pa.int8(), pa.string()), texts),
     "null": (pa.null(), st.none()),
+    "moment": (pa.timestamp("us", "UTC"), st.integers(-30 * 10**15, 253 * 10**15).map(lambda us: _EPOCH + timedelta(microseconds=us))),
+    "date": (pa.date32(), st.dates(date(1000, 1, 2), date(9999, 12, 30))),
     "list": (pa.list_(pa.int64()), st.lists(st.integers(0, 3), max_size=2)),
 }
 
@@ -71,7 +77,7 @@ class Log:
     def json(self, row: int, offset: int) -> Record:
         """One row as a JSON event."""
         event: dict[str, Any] = {"event_id": self.ids[row], "model": self.model, "version": self.version, "event_time": self.times[row]}
-        event["features"] = {name: column.values[row] for name, column in self.features.items()}
+        event["features"] = {name: _as_json(column.values[row]) for name, column in self.features.items()}
         for name, column in (("prediction", self.prediction), ("score", self.score)):
             if column is not None:
                 event[name] = column.values[row]
@@ -91,6 +97,14 @@ class Log:
             columns["probabilities"] = pa.array(self.probabilities[start:stop], kind)
         table = pa.table(columns).replace_schema_metadata(metadata(self.model, self.version))
         return Record(offset, stream(table, compression, batches), timestamp=self.appended)
+
+
+def _as_json(value: Any) -> Any:
+    """A point in time as JSON has it."""
+    if not isinstance(value, date):
+        return value
+    moment = value if isinstance(value, datetime) else datetime(value.year, value.month, value.day, tzinfo=UTC)
+    return format_time((moment - _EPOCH) // timedelta(milliseconds=1), seconds=True)
 
 
 def metadata(model: str = "m", version: str = "1") -> dict[str, str]:

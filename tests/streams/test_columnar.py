@@ -14,7 +14,7 @@ from tests.streams.columnar_log import Log, logs, metadata, stream
 from tests.streams.records import PANE, T0, Record, event, reference
 
 from driftline.contracts.columnar_decoding import declared_bytes, decode_columnar, is_columnar
-from driftline.contracts.reference import seal
+from driftline.contracts.reference import CategoricalColumn, NumericColumn, View, seal
 from driftline.contracts.settings import build_settings
 from driftline.contracts.times import DAY_MS
 from driftline.detectors.parts import PartBuilder
@@ -22,12 +22,22 @@ from driftline.streams.predictions import PredictionReader
 from driftline.streams.reading import Decoded, Reader, decode
 from driftline.streams.references import ReferenceBook
 
+VIEWS: list[tuple[View, str]] = [("length", "c"), ("age", "c"), ("hour", "c"), ("age", "x"), ("integer", "x"), ("length", "unknown")]
 #: From the second pane on version 1 has other features: what was read for one reference meets another.
+#: Version 2 is watched through whatever its features can be seen through.
+VIEWED = (
+    *reference("2").columns,
+    *(
+        NumericColumn(name=view + source, role="feature", edges=(0.0, 1.0, 9.0), center=0.0, scale=5.0, counts=(1,) * 8, source=source, view=view)
+        for view, source in VIEWS
+    ),
+    CategoricalColumn(name="flag", role="feature", values=("0", "1"), counts=(1,) * 6, source="c", view="boolean"),
+)
 _ONE = reference("1", T0 + PANE)
 REFERENCES = (
     reference("1"),
     seal(replace(_ONE, columns=tuple(replace(c, name={"x": "c", "c": "unknown"}[c.name]) for c in _ONE.columns))),
-    reference("2"),
+    seal(replace(reference("2"), columns=VIEWED)),
 )
 
 forms = st.lists(st.tuples(st.integers(1, 6) | st.just(100), st.sampled_from(["json", "plain", "lz4", "zstd", "batches"])), min_size=1, max_size=6)

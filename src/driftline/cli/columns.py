@@ -55,7 +55,7 @@ def read_rows(path: Path, names: ColumnNames, kinds: Mapping[str, FeatureKind]) 
     features = list(names.features) or [n for n in header if n not in wanted and kinds.get(n) != "ignore"]
     return ReferenceRows(
         times=[_time(text, path, line) for line, text in enumerate(cells[names.time], start=2)],
-        features={n: typed(cells[n], categorical=kinds.get(n) == "categorical") for n in features},
+        features={n: typed(cells[n], categorical=kinds.get(n) in ("categorical", "text")) for n in features},
         labels=typed(cells[names.label]) if names.label else None,
         scores=typed(cells[names.score]) if names.score else None,
         predictions=typed(cells[names.prediction]) if names.prediction else None,

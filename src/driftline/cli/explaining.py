@@ -122,7 +122,7 @@ def explain_column(reference: Reference, column: str, config: DeciderConfig, ala
         until=seen.until,
         n=n,
         rate=n / hours if n else 0.0,
-        importance=reference.importance.get(column),
+        importance=reference.importance_by_column().get(column),
         alarm_budget=alarm_budget,
         budget=decider.budget,
         evidence=verdict.evidence,

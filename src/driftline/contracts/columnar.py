@@ -12,7 +12,8 @@ column                type                                                      
 ``score``             floating point                                                                none given
 ``probabilities``     struct or map, class to probability                                           none given
 ``slice.<name>``      utf8 or dictionary of utf8                                                    not in it
-``features.<name>``   number, bool, utf8 or dictionary of utf8; anything else reads as wrong type   null
+``features.<name>``   number, bool, utf8 or dictionary of utf8; a timestamp or date reads as        null
+                      RFC 3339 text (without a zone: UTC), anything else as a wrong type
 ====================  ============================================================================  =========
 
 All but the first two may be left out. A row means what the JSON event with these fields means. Nothing here needs pyarrow to be imported.

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 #: What a text in a dictionary may amount to where it is written out.
 MAX_DECODED_BYTES: Final = 64 << 20
-_PER_UNIT: Final = {"s": (1_000, 1), "ms": (1, 1), "us": (1, 1_000), "ns": (1, 1_000_000)}
+#: What a number of each unit is multiplied by, and then divided by, to be milliseconds.
+PER_UNIT: Final = {"s": (1_000, 1), "ms": (1, 1), "us": (1, 1_000), "ns": (1, 1_000_000)}
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -124,7 +125,7 @@ def times_of(column: pa.Array) -> tuple[Ints, Bools]:
 
     kind = column.type
     if pa.types.is_timestamp(kind) and kind.tz is not None:
-        times, per = column.cast(pa.int64()), _PER_UNIT[kind.unit]
+        times, per = column.cast(pa.int64()), PER_UNIT[kind.unit]
     elif pa.types.is_integer(kind):
         times, per = column, (1, 1)
     else:

@@ -7,6 +7,7 @@ event is processed.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Literal
 
 import msgspec
@@ -16,6 +17,10 @@ from driftline.contracts.ids import content_hash
 
 Task = Literal["classification", "multiclass", "regression"]
 Role = Literal["feature", "prediction", "score", "outcome"]
+
+#: What of a feature's value a column holds: the value as it is (or only where it is whole, or a truth value); of a text its length in characters;
+#: of a point in time its age in days at the event's time, or its hour of the day (UTC).
+View = Literal["value", "integer", "boolean", "length", "age", "hour"]
 
 #: The version of a reference that serves every version without one of its own.
 ANY_VERSION = "*"
@@ -38,6 +43,16 @@ class NumericColumn(msgspec.Struct, frozen=True, kw_only=True, tag="numeric"):
     center: float
     scale: float
     counts: tuple[int, ...]
+    #: The feature it is made of (``user.age``: a path), where that has another name. What is unset is not part of a reference's hash.
+    source: str | msgspec.UnsetType = msgspec.UNSET
+    view: View | msgspec.UnsetType = msgspec.UNSET
+    #: The greatest length that is told apart: the reference's rows had been cut to it.
+    longest: int | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def feature(self) -> str:
+        """The name of what it is made of."""
+        return self.name if self.source is msgspec.UNSET else self.source
 
     @property
     def slots(self) -> int:
@@ -53,6 +68,13 @@ class CategoricalColumn(msgspec.Struct, frozen=True, kw_only=True, tag="categori
     values: tuple[str, ...]
     other_values: tuple[str, ...] = ()
     counts: tuple[int, ...]
+    source: str | msgspec.UnsetType = msgspec.UNSET
+    view: View | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def feature(self) -> str:
+        """The name of what it is made of."""
+        return self.name if self.source is msgspec.UNSET else self.source
 
     @property
     def slots(self) -> int:
@@ -119,6 +141,12 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     performance: dict[str, float] = {}
     #: Share of the model's importance each feature carries; sums to at most 1.
     importance: dict[str, float] = {}
+
+    def importance_by_column(self) -> dict[str, float]:
+        """Return the share of each column: a feature that is watched through several of them divides its own."""
+        features = {column.name: column.feature for column in self.columns if column.role == "feature" and not isinstance(column, GridColumn)}
+        parts = Counter(features.values())
+        return {name: self.importance[feature] / parts[feature] for name, feature in features.items() if feature in self.importance}
 
 
 _decoder = msgspec.msgpack.Decoder(Reference)

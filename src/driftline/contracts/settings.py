@@ -14,7 +14,9 @@ from driftline.contracts.sequential import DetectorSettings
 from driftline.contracts.settings_checks import check, parse_budget, settings_error
 from driftline.contracts.times import format_duration, is_duration, parse_duration
 
-FeatureKind = Literal["numeric", "categorical", "ignore"]
+#: ``integer``: a number with a fraction is of a wrong type. ``boolean``: what is no truth value is. ``text`` is watched by its length, ``timestamp``
+#: by its age at the event's time and its hour of the day.
+FeatureKind = Literal["numeric", "integer", "boolean", "categorical", "text", "timestamp", "ignore"]
 
 #: ``DRIFTLINE__KAFKA__PARTITIONS=8`` sets ``kafka.partitions``. Names of models are met in small letters this way.
 ENVIRONMENT_PREFIX = "DRIFTLINE__"
@@ -121,6 +123,7 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """One model. All has a default, so that a model nobody configured is monitored too."""
 
     task: Task | None = None
+    #: Kinds by name (of a nested one by its path: ``user.age``), where what the reference's rows tell is not what is meant.
     features: dict[str, FeatureKind] = {}
     #: What of a feature is kept in samples and outcomes: ``keep``, ``hash`` (keyed), ``bucket:10``, ``drop``. The key ``*`` is the default.
     pii: dict[str, str] = {}

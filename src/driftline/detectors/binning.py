@@ -24,6 +24,7 @@ Z_SCALE = 1 << 20
 Z2_SCALE = 1 << 16
 
 _FINE, _NULL, _NAN, _INFINITE, _WRONG = range(5)
+NULL, WRONG_TYPE = _NULL, _WRONG
 
 #: What stands for each kind where a value is asked for; what is of a wrong type is no category either.
 _STANDS: tuple[object, ...] = (0.0, None, math.nan, math.inf, ())
@@ -117,16 +118,27 @@ class _Lookup(dict[object, int]):
     def __init__(self, column: CategoricalColumn) -> None:
         k = len(column.values)
         self._other, self._unseen, null, self._wrong = range(k, k + 4)
+        self._boolean = column.view == "boolean"
         super().__init__({None: null, MISSING: null})
         self.update(dict.fromkeys(column.other_values, self._other))
         self.update((value, slot) for slot, value in enumerate(column.values))
 
     def __missing__(self, value: object) -> int:
+        if self._boolean:
+            return self._truth(value)
         if isinstance(value, str):
             return self._unseen
         text = canonical_text(value)
         slot = self._wrong if text is None else self.get(text, self._unseen)
         if isinstance(value, int | float) and abs(value) < _EXACT and len(self) < _MEMO:
+            self[value] = slot
+        return slot
+
+    def _truth(self, value: object) -> int:
+        """Return the slot of what says true or false, in whatever form."""
+        label = binary_label(value)
+        slot = self._wrong if label is None else self.get(str(label), self._unseen)
+        if label is not None and len(self) < _MEMO:
             self[value] = slot
         return slot
 

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Literal
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from driftline.contracts.reference import CategoricalColumn, NumericColumn, Role
 from driftline.detectors.binning import Ints, numbers_of, slots_of
 from driftline.detectors.moments import Floats
-from driftline.detectors.rows import Values
-from driftline.detectors.values import MISSING, canonical_text
+from driftline.detectors.rows import Held, Values
+from driftline.detectors.values import MISSING, binary_label, canonical_text
 
 #: Known values beside the frequent ones; and the longest text that is kept as one. What is beyond counts as unseen,
 #: in the reference too.
 MAX_OTHER_VALUES = 2000
 MAX_TEXT = 256
 
-# A poison string among thousands of numbers must not turn a number into a category.
-_NUMERIC_SHARE = 0.95
 _TIME_BLOCKS = 8
 # No edge lies beyond: there has to be a float after the last one.
 _GREATEST = 1.7e308
@@ -28,20 +26,7 @@ _GREATEST = 1.7e308
 _TRIM = 0.001
 
 
-def kind_of(values: Values) -> Literal["numeric", "categorical"]:
-    """Return numeric where at least 95 % of what is not null are numbers (a truth value is none), categorical else.
-
-    >>> kind_of([1, 2.5, None]), kind_of([True, False]), kind_of(["a", 1]), kind_of([None])
-    ('numeric', 'categorical', 'categorical', 'categorical')
-    """
-    if isinstance(values, np.ndarray) and np.issubdtype(values.dtype, np.number):
-        return "numeric"
-    present = [value for value in values if value is not None and value is not MISSING]
-    numbers = sum(isinstance(value, int | float) and not isinstance(value, bool) for value in present)
-    return "numeric" if present and numbers >= _NUMERIC_SHARE * len(present) else "categorical"
-
-
-def numeric_column(name: str, role: Role, values: Values, bins: int, least_scale: float = 0.0) -> tuple[NumericColumn, Ints]:
+def numeric_column(name: str, role: Role, values: Held, bins: int, least_scale: float = 0.0) -> tuple[NumericColumn, Ints]:
     """Return the column and each row's slot: quantile bins, and a bin of its own for each value that would fill one.
 
     The scale is at least ``least_scale``: sums clip at 1,000 scales, and what is told from them must not be clipped.
@@ -115,6 +100,15 @@ def categorical_column(name: str, role: Role, values: Values, max_values: int, t
     slots = np.where(lonely & (slots < unseen), unseen, slots)
     counts = tuple(np.bincount(slots, minlength=bare.slots).tolist())
     return CategoricalColumn(name=name, role=role, values=known, other_values=others, counts=counts), slots
+
+
+def boolean_column(name: str, role: Role, values: Values) -> tuple[CategoricalColumn, Ints]:
+    """Return the column of what is true or false and each row's slot; both values are known, were one of them never seen."""
+    labels = [binary_label(value) for value in values]
+    known = ("1", "0") if labels.count(1) > labels.count(0) else ("0", "1")
+    bare = CategoricalColumn(name=name, role=role, values=known, counts=(), view="boolean")
+    slots = slots_of(bare, values)
+    return msgspec.structs.replace(bare, counts=tuple(np.bincount(slots, minlength=bare.slots).tolist())), slots
 
 
 def _text(value: object) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from driftline.contracts.reference import Reference
+from driftline.contracts.reference import GridColumn, Reference
 from driftline.contracts.summaries import LEARNING, Counted, PaneKind, PanePart, SampleRow
 from driftline.detectors.binning import Ints
 from driftline.detectors.counting import Table, binned
@@ -16,6 +16,7 @@ from driftline.detectors.outcomes import Outcome, outcome_columns, sampled_at
 from driftline.detectors.rows import Held, Rows, listed
 from driftline.detectors.sample import Kept, bottom_k, bounded, kept_features, scalar, scalars
 from driftline.detectors.values import MISSING, canonical_text
+from driftline.detectors.views import viewed
 
 #: The reference an outcome meets, and whether its label was late; None: it counts nowhere.
 Judged = Callable[[Outcome], tuple[Reference, bool] | None]
@@ -205,7 +206,8 @@ def _feature_values(layout: Layout, rows: Rows) -> dict[str, Held]:
         elif column.role == "score":
             values[column.name] = rows.scores
         else:
-            values[column.name] = rows.features[column.name] if column.name in rows.features else [None] * len(rows)
+            feature = column.name if isinstance(column, GridColumn) else column.feature
+            values[column.name] = viewed(column, rows.features[feature], rows.times) if feature in rows.features else [None] * len(rows)
     return values
 
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import UNSET
+from msgspec.structs import replace
 
-from driftline.contracts.reference import Column, GridColumn, Reference, Role, Task, TermCalibration, seal
+from driftline.contracts.reference import Column, GridColumn, NumericColumn, Reference, Role, Task, TermCalibration, View, seal
 from driftline.contracts.settings import FeatureKind
 from driftline.detectors.binning import Ints, slots_of
 from driftline.detectors.calibration import calibrate
-from driftline.detectors.columns import categorical_column, edges_of, kind_of, numeric_column
+from driftline.detectors.columns import boolean_column, categorical_column, edges_of, numeric_column
+from driftline.detectors.kinds import kind_of
 from driftline.detectors.outcomes import outcome_columns
 from driftline.detectors.realised import metrics_of
-from driftline.detectors.rows import Values
+from driftline.detectors.rows import Held, Values
+from driftline.detectors.sample import MAX_TEXT
+from driftline.detectors.views import longest_of, viewed
 
 #: Names of the model's own columns, with ``model.`` before them where a feature is called the same.
 PREDICTION, SCORE = "prediction", "score"
@@ -28,7 +33,8 @@ _CATEGORICAL: dict[Task, tuple[str, ...]] = {
     "regression": (),
 }
 
-
+#: What is watched of a feature that is no number or category itself.
+_VIEWS: dict[FeatureKind, tuple[View, ...]] = {"integer": ("integer",), "text": ("length",), "timestamp": ("age", "hour")}
 _LEAST_LOSS_SCALE = 1 / 64
 
 _Made = tuple[Column, tuple[TermCalibration, ...]]
@@ -41,12 +47,33 @@ class _Shape:
     bins: int
     max_values: int
 
-    def column(self, name: str, role: Role, values: Values, kind: FeatureKind | None, times: Ints) -> _Made:
+    def column(self, name: str, role: Role, values: Values, kind: FeatureKind, times: Ints) -> _Made:
         column: Column
-        if (kind or kind_of(values)) == "numeric":
+        if kind == "numeric":
             column, slots = numeric_column(name, role, values, self.bins)
+        elif kind == "boolean":
+            column, slots = boolean_column(name, role, values)
         else:
             column, slots = categorical_column(name, role, values, self.max_values, times)
+        return column, calibrate(column, slots, times)
+
+    def columns(self, feature: str, values: Values, kind: FeatureKind | None, times: Ints, taken: Container[str]) -> list[_Made]:
+        """Return the columns of one feature; those that hold something else than its value have names not yet ``taken``."""
+        kind = kind or kind_of(values, times)
+        if kind not in _VIEWS:
+            return [self.column(feature, "feature", values, kind, times)]
+        return [self._view(feature, view, values, times, taken) for view in _VIEWS[kind]]
+
+    def _view(self, feature: str, view: View, values: Values, times: Ints, taken: Container[str]) -> _Made:
+        name = feature if view == "integer" else f"{view}({feature})"
+        while name != feature and name in taken:
+            name += "'"
+        bare = NumericColumn(name=name, role="feature", edges=(), center=0.0, scale=1.0, counts=(), view=view)
+        held: Held = viewed(bare, values, times)
+        made, slots = numeric_column(name, "feature", held, self.bins)
+        column = replace(made, view=view, source=feature if name != feature else UNSET)
+        if view == "length" and (longest := longest_of(held)) == MAX_TEXT:
+            column = replace(column, longest=longest)
         return column, calibrate(column, slots, times)
 
 
@@ -72,7 +99,7 @@ def build_reference(
 ) -> Reference:
     """Return the sealed reference of ``n`` rows; no value in them can make it fail.
 
-    ``times`` are epoch ms in any order. ``kinds`` are inferred where not given (``columns.kind_of``). Rows that are
+    ``times`` are epoch ms in any order. ``kinds`` are inferred where not given (``kinds.kind_of``). Rows that are
     not ``scored`` count for the features only; a label of None is none yet. ``label_delays`` (ms) are one
     a row (what stands beside a row without a label does not matter), or of a length of their own where nobody knows
     whose they are. Features beyond ``max_features`` are left out. ValueError without rows, or where lengths differ.
@@ -82,7 +109,8 @@ def build_reference(
     kinds, shape = kinds or {}, _Shape(bins, max_values)
     own = {name: f"model.{name}" if name in features else name for name in (PREDICTION, SCORE)}
     chosen = [name for name in features if kinds.get(name) != "ignore"][:max_features]
-    made = [shape.column(name, "feature", features[name], kinds.get(name), at) for name in chosen]
+    taken = {*features, PREDICTION, SCORE}
+    made = [one for name in chosen for one in shape.columns(name, features[name], kinds.get(name), at, taken)]
     mask = np.ones(len(at), np.bool_) if scored is None else np.asarray(scored, np.bool_)
     when = at[mask]
     said, scores_said = _masked(predictions, mask), _masked(scores, mask)

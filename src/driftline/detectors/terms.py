@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from driftline.contracts.reference import Column, Reference, TermCalibration
+from driftline.contracts.reference import Column, GridColumn, Reference, TermCalibration
 from driftline.contracts.settings import ModelSettings, budget_hours
 from driftline.contracts.summaries import PaneKind
 from driftline.contracts.times import HOUR_MS
@@ -114,12 +114,19 @@ def shares(reference: Reference, config: DeciderConfig, extras: Sequence[Extra])
 
 
 def _weight(reference: Reference, config: DeciderConfig, column: Column) -> float:
-    if column.name in config.weights:
-        return max(config.weights[column.name], 0.0)
+    own = _told(config.weights, column)
+    if own is not None:
+        return max(own, 0.0)
     if config.weighting == "equal" or not reference.importance or column.role != "feature":
         return 1.0
     features = sum(c.role == "feature" for c in reference.columns)
-    return 0.5 + 0.5 * features * reference.importance.get(column.name, 0.0) / sum(reference.importance.values())
+    return 0.5 + 0.5 * features * reference.importance_by_column().get(column.name, 0.0) / sum(reference.importance.values())
+
+
+def _told(by_name: Mapping[str, float], column: Column) -> float | None:
+    """Return what the user says of a column: by its own name, or by that of the feature it is made of."""
+    feature = column.name if isinstance(column, GridColumn) else column.feature
+    return by_name.get(column.name, by_name.get(feature))
 
 
 def _table(
@@ -139,7 +146,8 @@ def _table(
         entries = [calibrations.get((column.name, term)) for term in moments.terms]
         variance = np.array([entry.variance_hours if entry else 0.0 for entry in entries])
         n = moments.base @ np.asarray(column.counts, np.float64)
-        tolerance = tolerances_of(moments, config.tolerances.get(column.name, config.tolerance), n, variance, span, risk=risk)
+        told = _told(config.tolerances, column)
+        tolerance = tolerances_of(moments, config.tolerance if told is None else told, n, variance, span, risk=risk)
         known = np.array([entry is not None and entry.calibrated for entry in entries], dtype=np.bool_)
         bets = bets_of(moments, tolerance, variance, known)
         weight = np.array([weights.get((kind, column.name, term), 0.0) for term in moments.terms])

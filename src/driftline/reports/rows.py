@@ -14,10 +14,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from driftline.contracts.reference import CategoricalColumn, Column, NumericColumn, Reference
+from driftline.contracts.reference import CategoricalColumn, Column, GridColumn, NumericColumn, Reference
 from driftline.contracts.summaries import SampleRow
 from driftline.detectors.binning import Z_MOST, numbers_of
+from driftline.detectors.rows import listed
 from driftline.detectors.values import canonical_text
+from driftline.detectors.views import viewed
 
 #: Features that one report shows; each takes a tenth of a second.
 MOST_COLUMNS = 60
@@ -81,7 +83,7 @@ def shown(text: str) -> str:
 
 def _ranked(reference: Reference, first: list[str]) -> list[Column]:
     places = {name: i for i, name in reversed(list(enumerate(first)))}
-    importance = reference.importance
+    importance = reference.importance_by_column()
     known = [c for c in reference.columns if isinstance(c, NumericColumn | CategoricalColumn)]
     return sorted(known, key=lambda c: (places.get(c.name, len(first)), -importance.get(c.name, 0.0)))
 
@@ -91,7 +93,10 @@ def _values(column: Column, rows: Sequence[SampleRow]) -> list[object]:
         return [row.prediction for row in rows]
     if column.role == "score":
         return [row.score for row in rows]
-    return [row.features.get(column.name) for row in rows]
+    if isinstance(column, GridColumn):
+        return []
+    values = [row.features.get(column.feature) for row in rows]
+    return list(listed(viewed(column, values, np.array([row.event_time for row in rows], np.int64))))
 
 
 def _add_numbers(table: Table, column: NumericColumn, one: list[object], two: list[object]) -> None:

@@ -13,10 +13,11 @@ import numpy.typing as npt
 from sqlalchemy import Connection, Engine
 
 from driftline.contracts.ids import sample_hash
-from driftline.contracts.reference import CategoricalColumn, NumericColumn, Reference, Task
+from driftline.contracts.reference import NumericColumn, Reference, Task
 from driftline.contracts.settings import FeatureKind, ModelSettings, WorkerSettings
 from driftline.contracts.summaries import SampleRow
 from driftline.contracts.times import parse_duration
+from driftline.detectors.kinds import kinds_in
 from driftline.detectors.reference import build_reference
 from driftline.detectors.values import canonical_text, finite_number
 from driftline.retrain.matrix import Columns
@@ -66,7 +67,7 @@ def turned_reference(
         origin=origin,
         times=np.array([row.event_time for row in rows], dtype=np.int64),
         features={name: [row.features.get(name) for row in rows] for name in names},
-        kinds={**_kinds(old), **settings.features},
+        kinds={**kinds_in(old), **settings.features},
         predictions=_predictions(old, said) if own_predictions else None,
         scores=None if said.scores is None else said.scores.tolist(),
         labels=[row.label for row in rows],
@@ -150,10 +151,6 @@ def effective_after(target: Engine | Connection, at: int, settings: ModelSetting
             newest = max(newest, min(source.newest, source.watermark + ahead))
     pane = parse_duration(settings.pane)
     return (newest + parse_duration(worker.version_wait)) // pane * pane + pane
-
-
-def _kinds(old: Reference) -> dict[str, FeatureKind]:
-    return {c.name: "categorical" if isinstance(c, CategoricalColumn) else "numeric" for c in old.columns if c.role == "feature"}
 
 
 def _predictions(old: Reference, said: Answers) -> list[float | str | None] | None:

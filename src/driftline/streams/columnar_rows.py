@@ -10,15 +10,20 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from driftline.contracts.columnar_decoding import EventColumns
-from driftline.contracts.columnar_fields import is_number, is_text
-from driftline.contracts.reference import NumericColumn, Reference
+from driftline.contracts.columnar_fields import PER_UNIT, is_number, is_text
+from driftline.contracts.reference import Reference
+from driftline.contracts.times import DAY_MS, format_time
 from driftline.detectors.places import places_in
 from driftline.detectors.rows import Coded, Held, Numbers, Rows
+from driftline.detectors.views import features_of
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 _FINE, _NULL, _NAN, _INFINITE = range(4)
+_PER_MOMENT = {**PER_UNIT, "day": (DAY_MS, 1)}
+#: Years 1000 to 9999: such as ISO 8601 has with four digits.
+_FIRST_MOMENT, _LAST_MOMENT = -30_610_224_000_000, 253_402_300_800_000
 _GREATEST_INT = (1 << 63) - 1
 #: Stands for a value of a type that no feature has (a list, a date): neither number nor category.
 _WRONG: tuple[object, ...] = ()
@@ -47,10 +52,7 @@ def columnar_rows(  # noqa: PLR0917  # as the reader has them
 ) -> Rows:
     """Return the rows of ``events`` at ``index``, which meet ``reference``; while learning the ``max_features`` least names are kept."""
     n = len(index)
-    columns = [c for c in reference.columns if c.role == "feature"] if reference is not None else []
-    numeric = {c.name: isinstance(c, NumericColumn) for c in columns}
-    if reference is None:
-        numeric = dict.fromkeys(sorted(events.features)[:max_features], False)
+    numeric = features_of(reference) if reference is not None else dict.fromkeys(sorted(events.features)[:max_features], False)
     features = {
         name: held_numbers(rows_of(events.features[name], index)) if is_numeric else held(rows_of(events.features[name], index))
         for name, is_numeric in numeric.items()
@@ -101,6 +103,8 @@ def held(column: pa.Array) -> Held:
         return _coded([*values, None], coded.indices.cast(pa.int64()), len(values))
     if pa.types.is_boolean(kind):
         return _coded([False, True, None], column.cast(pa.int8()).cast(pa.int64()), 2)
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return _moments(column)
     return _distinct_numbers(column) if is_number(kind) else _nothing_but(column)
 
 
@@ -192,6 +196,21 @@ def _distinct_numbers(column: pa.Array) -> Coded:
     codes = codes.astype(np.int64)
     if column.null_count:
         codes[_nulls(column)] = len(values)
+    return Coded([*values, None], codes)
+
+
+def _moments(column: pa.Array) -> Coded:
+    """Return points in time as the texts that JSON has for them, to the millisecond; one without a zone is UTC's."""
+    days = pa.types.is_date32(column.type)
+    unit = "day" if days else "ms" if pa.types.is_date64(column.type) else column.type.unit
+    whole = (column.cast(pa.int32()) if days else column).cast(pa.int64())
+    found, codes = np.unique(whole.fill_null(0).to_numpy(zero_copy_only=False), return_inverse=True)
+    up, down = _PER_MOMENT[unit]
+    told = (found >= _FIRST_MOMENT * down // up) & (found < _LAST_MOMENT * down // up)
+    millis = np.where(told, found, 0) * up // down
+    values: list[object] = [format_time(m, seconds=True) if fit else _WRONG for m, fit in zip(millis.tolist(), told.tolist(), strict=True)]
+    codes = codes.astype(np.int64)
+    codes[_nulls(column)] = len(values)
     return Coded([*values, None], codes)
 
 

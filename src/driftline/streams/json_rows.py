@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from driftline.contracts.errors import DecodeError
 from driftline.contracts.events import InferenceEvent, decode_inference
 from driftline.contracts.json_values import FeatureDecoder, decode_features
-from driftline.contracts.reference import CategoricalColumn, NumericColumn, Reference
+from driftline.contracts.reference import Reference
 from driftline.contracts.typed_events import Shape, TypedDecoder, TypedEvent
 from driftline.detectors.places import places_of
 from driftline.detectors.rows import Held, Numbers, Rows
+from driftline.detectors.views import features_of
 from driftline.streams.records import Record
 
 Ints = NDArray[np.int64]
@@ -30,11 +31,8 @@ _NULL, _INFINITE = 1, 3
 
 def shape_of(reference: Reference) -> Shape:
     """Return the features that a reference knows."""
-    columns = [c for c in reference.columns if c.role == "feature"]
-    return Shape(
-        tuple(c.name for c in columns if isinstance(c, NumericColumn)),
-        tuple(c.name for c in columns if isinstance(c, CategoricalColumn)),
-    )
+    known = features_of(reference)
+    return Shape(tuple(name for name, numeric in known.items() if numeric), tuple(name for name, numeric in known.items() if not numeric))
 
 
 def json_rows(

@@ -10,7 +10,8 @@ import msgspec
 from driftline.alerts.episodes import Episode
 from driftline.alerts.ranking import ranked
 from driftline.contracts.findings import Cause
-from driftline.contracts.reference import CategoricalColumn, Column, Reference
+from driftline.contracts.pii import rule_of
+from driftline.contracts.reference import CategoricalColumn, Column, GridColumn, Reference
 from driftline.detectors.decider import TermEffect, Verdict
 
 #: One alert names at most so many columns; the rest is in the findings.
@@ -71,15 +72,15 @@ def window_causes(episode: Episode, effects: Iterable[TermEffect], reference: Re
     own = [_again(cause, by_name[cause.column, cause.term]) for cause in episode.causes if (cause.column, cause.term) in by_name]
     beyond = _strongest(e for e in measured.values() if e.beyond and e.calibrated and e.weighted)
     known = {cause.column for cause in own}.union(episode.moved)
-    fresh = ranked(_cause(effect, 0.0, reference.importance, start) for effect in beyond if effect.column not in known)[:MOST_CAUSES]
+    shares = reference.importance_by_column()
+    fresh = ranked(_cause(effect, 0.0, shares, start) for effect in beyond if effect.column not in known)[:MOST_CAUSES]
     shared = (msgspec.structs.replace(cause, share=1.0 / len(fresh)) for cause in fresh)
     return Moved((*own, *shared), tuple(sorted(effect.column for effect in beyond)))
 
 
 def discreet(causes: Iterable[Cause], reference: Reference, pii: Mapping[str, str]) -> tuple[Cause, ...]:
     """Return the causes without the categories of features that the configuration does not keep; their number in the reference stands for each."""
-    default = pii.get("*", "keep")
-    hidden = {c.name: c for c in reference.columns if c.role == "feature" and pii.get(c.name, default) != "keep"}
+    hidden = {c.name: c for c in reference.columns if c.role == "feature" and not isinstance(c, GridColumn) and rule_of(pii, c.feature) != "keep"}
     return tuple(msgspec.structs.replace(c, term=_numbered(hidden[c.column], c.term)) if c.column in hidden else c for c in causes)
 
 

@@ -48,7 +48,7 @@ class EpisodeKeeper:
         pane = merged([cell for _, cell in since], self._cells.layout(key))
         width = _time(since) or self._pane
         effects = self._evidence.decider(reference).effects(key.kind, pane.counts, width / HOUR_MS)
-        moved = causes_of(verdict, effects, reference.importance)
+        moved = causes_of(verdict, effects, reference.importance_by_column())
         self._open(turn, verdict, onset, pane, Moved(dated(moved.causes, self._series(key), pane.layout), moved.columns), since)
 
     def window_closed(self, turn: Turn) -> None:
@@ -100,7 +100,9 @@ class EpisodeKeeper:
         inside = [(k, cell) for k, cell in series if k.start >= key.start]
         pane = merged([cell for _, cell in inside], layout)
         effects = strongest_of(self._evidence.decider(reference).effects(key.kind, pane.counts, (key.end - key.start) / HOUR_MS), columns)
-        moved = Moved(dated(plain_causes(effects, reference.importance, key.start), series, layout), tuple(sorted({e.column for e in effects})))
+        moved = Moved(
+            dated(plain_causes(effects, reference.importance_by_column(), key.start), series, layout), tuple(sorted({e.column for e in effects}))
+        )
         self._open(turn, self._evidence.verdict(turn.track, reference, key.kind), key.start, pane, moved, inside)
 
     def _open(self, turn: Turn, verdict: Verdict, onset: int, pane: Pane, moved: Moved, found: Found) -> None:  # noqa: PLR0917 - one caller's local names
