@@ -99,11 +99,12 @@ def shares(reference: Reference, config: DeciderConfig, extras: Sequence[Extra])
     terms, and all sum to 1.
     """
     weights: dict[tuple[PaneKind, str, str], float] = {}
+    importance = reference.importance_by_column()
     for kind in KINDS:
         calibrations = _calibrations(reference, kind)
         for column in _columns(reference, kind):
             terms = [t for t in moments_of(column).terms if (entry := calibrations.get((column.name, t))) is not None and entry.calibrated]
-            weight = _weight(reference, config, column)
+            weight = _weight(reference, importance, config, column)
             parts = {term: TERM_WEIGHTS.get(term, 1.0) for term in terms}
             weights |= {(kind, column.name, term): weight * part / sum(parts.values()) for term, part in parts.items()}
     beside = {extra.name: max(extra.weight * config.weights.get(extra.column, 1.0), 0.0) for extra in extras}
@@ -113,14 +114,14 @@ def shares(reference: Reference, config: DeciderConfig, extras: Sequence[Extra])
     return {key: weight / total for key, weight in weights.items()}, {name: weight / total for name, weight in beside.items()}
 
 
-def _weight(reference: Reference, config: DeciderConfig, column: Column) -> float:
+def _weight(reference: Reference, importance: Mapping[str, float], config: DeciderConfig, column: Column) -> float:
     own = _told(config.weights, column)
     if own is not None:
         return max(own, 0.0)
-    if config.weighting == "equal" or not reference.importance or column.role != "feature":
+    if config.weighting == "equal" or not importance or column.role != "feature":
         return 1.0
     features = sum(c.role == "feature" for c in reference.columns)
-    return 0.5 + 0.5 * features * reference.importance_by_column().get(column.name, 0.0) / sum(reference.importance.values())
+    return 0.5 + 0.5 * features * importance.get(column.name, 0.0) / sum(importance.values())
 
 
 def _told(by_name: Mapping[str, float], column: Column) -> float | None:

@@ -65,8 +65,8 @@ def longest_of(lengths: Held) -> int:
 
 
 def moment_of(value: object) -> int | None:
-    """Return the epoch milliseconds of a date or time of ISO 8601 (UTC without a zone), or of an epoch in s, ms, us or ns (ms to ns: after March 1973);
-    None for what is none.
+    """Return the epoch milliseconds of a date or time of ISO 8601 (UTC without a zone), or of an epoch in s, ms, us or ns (us and ns: after
+    March 1973); None for what is none.
 
     >>> [moment_of(v) for v in ("2013-03-01T05:15:00Z", "2013-03-01", 1362114900, 1362114900000, 7, "soon", True)]
     [1362114900000, 1362096000000, 1362114900000, 1362114900000, None, None, None]
