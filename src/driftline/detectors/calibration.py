@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 from scipy.special import chdtri
 
 from driftline.contracts.reference import Column, NumericColumn, TermCalibration
@@ -49,9 +50,7 @@ def calibrate(column: Column, slots: npt.NDArray[np.int64], times: npt.NDArray[n
     span = int(times.max() - times.min()) if len(times) else 0
     if span <= 0:
         return tuple(_entry(column.name, term, 0.0, 0, calibrated=False) for term in moments.terms)
-    blocks = COARSEST
-    while blocks < FINEST and len(times) >= 2 * blocks * _EVENTS_PER_BLOCK:
-        blocks *= 2
+    blocks = _blocks(len(times))
     place = np.minimum((times - times.min()) * blocks // span, blocks - 1)
     table = np.bincount(place * column.slots + slots, minlength=blocks * column.slots).reshape(blocks, column.slots).astype(np.float64)
     phi = _proxied(column, moments.phi)
@@ -63,11 +62,42 @@ def calibrate(column: Column, slots: npt.NDArray[np.int64], times: npt.NDArray[n
     # The reference's own variance of phi: 1 but for smoothing, 0 for an event it never had.
     within = np.maximum((table @ (phi**2).T).sum(axis=0) / safe - mean**2, 0.0)
     variance, slow, held = _longrun(sums, n, within, span / HOUR_MS)
-    regimes = np.where(variance > 0, span / HOUR_MS * slow**2 / np.maximum(variance, 1e-300), np.inf)
-    calibrated = (total >= MIN_ROWS) & (held >= MIN_BLOCKS) & ((slow < MATERIAL) | (regimes >= MIN_REGIMES))
+    calibrated = _steady(total, variance, slow, held, span / HOUR_MS)
     if moments.terms[0] == "location" and not calibrated[0]:
         calibrated &= moments.indicator & (np.array(moments.terms) != "unseen")
     return tuple(_entry(column.name, term, float(variance[i]), int(held[i]), calibrated=bool(calibrated[i])) for i, term in enumerate(moments.terms))
+
+
+def wandering(values: Floats, there: Floats, times: npt.NDArray[np.int64]) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Return V (hours) and whether it is calibrated, for terms that are no function of one column's slots: ``values``
+    and ``there`` (1 where a row counts) have the shape (rows, terms); ``times`` are epoch ms, in any order.
+    """
+    span = int(times.max() - times.min()) if len(times) else 0
+    if span <= 0:
+        return np.zeros(values.shape[1]), np.zeros(values.shape[1], np.bool_)
+    blocks = _blocks(len(times))
+    place = np.minimum((times - times.min()) * blocks // span, blocks - 1)
+    into = sparse.csr_array((np.ones(len(times)), (place, np.arange(len(times)))), shape=(blocks, len(times)))
+    n = into @ there
+    total = n.sum(axis=0)
+    safe = np.maximum(total, 1)
+    mean = (values * there).sum(axis=0) / safe
+    within = np.maximum((values**2 * there).sum(axis=0) / safe - mean**2, 0.0)
+    variance, slow, held = _longrun(into @ (values * there) - n * mean, n, within, span / HOUR_MS)
+    return variance, _steady(total, variance, slow, held, span / HOUR_MS)
+
+
+def _steady(total: Floats, variance: Floats, slow: Floats, held: npt.NDArray[np.int64], span: float) -> npt.NDArray[np.bool_]:
+    regimes = np.where(variance > 0, span * slow**2 / np.maximum(variance, 1e-300), np.inf)
+    steady: npt.NDArray[np.bool_] = (total >= MIN_ROWS) & (held >= MIN_BLOCKS) & ((slow < MATERIAL) | (regimes >= MIN_REGIMES))
+    return steady
+
+
+def _blocks(rows: int) -> int:
+    blocks = COARSEST
+    while blocks < FINEST and rows >= 2 * blocks * _EVENTS_PER_BLOCK:
+        blocks *= 2
+    return blocks
 
 
 def _entry(column: str, term: str, variance: float, blocks: int, *, calibrated: bool) -> TermCalibration:

@@ -1,0 +1,1 @@
+"""What no single column shows: relations between columns, on the row samples of panes."""
