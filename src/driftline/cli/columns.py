@@ -1,4 +1,4 @@
-"""A CSV file of rows, as reference data: which column is what, and text made into what JSON would have brought."""
+"""A CSV or Parquet file of rows, as reference data: which column is what, and text made into what JSON would have brought."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from math import isfinite
 from pathlib import Path
 
+from driftline.cli.parquet import SUFFIXES, as_cells, read_parquet
 from driftline.contracts.errors import DriftlineError
 from driftline.contracts.settings import FeatureKind
 from driftline.contracts.times import EARLIEST_MS, LATEST_MS
@@ -43,22 +44,28 @@ class ColumnNames:
 
 
 def read_rows(path: Path, names: ColumnNames, kinds: Mapping[str, FeatureKind]) -> ReferenceRows:
-    """Return the rows of a CSV file with a header. Empty cells are null. Raises DriftlineError, with the line where there is one."""
-    header, rows = _read(path)
+    """Return the rows of a CSV file with a header, or of a Parquet file; empty cells are null. Raises DriftlineError, with the line."""
+    parquet = path.suffix.lower() in SUFFIXES
+    header, columns = read_parquet(path) if parquet else _read(path)
     wanted = [n for n in (names.time, names.label, names.score, names.prediction, *names.features) if n is not None]
     absent = [n for n in wanted if n not in header]
     if absent:
         raise DriftlineError(f"{path} has no column {', '.join(absent)}; it has {', '.join(header)}")
-    if not rows:
+    if not columns or not len(columns[0]):
         raise DriftlineError(f"{path} has no rows")
-    cells = {name: [row[i] for row in rows] for i, name in enumerate(header)}
+    cells = dict(zip(header, columns, strict=True))
+
+    def made(name: str) -> list[Cell]:
+        categorical = kinds.get(name) in ("categorical", "text")
+        return as_cells(cells[name], categorical=categorical) if parquet else typed([str(c) for c in cells[name]], categorical=categorical)
+
     features = list(names.features) or [n for n in header if n not in wanted and kinds.get(n) != "ignore"]
     return ReferenceRows(
-        times=[_time(text, path, line) for line, text in enumerate(cells[names.time], start=2)],
-        features={n: typed(cells[n], categorical=kinds.get(n) in ("categorical", "text")) for n in features},
-        labels=typed(cells[names.label]) if names.label else None,
-        scores=typed(cells[names.score]) if names.score else None,
-        predictions=typed(cells[names.prediction]) if names.prediction else None,
+        times=[_time(told, path, line) for line, told in enumerate(cells[names.time], start=1 if parquet else 2)],
+        features={n: made(n) for n in features},
+        labels=made(names.label) if names.label else None,
+        scores=made(names.score) if names.score else None,
+        predictions=made(names.prediction) if names.prediction else None,
     )
 
 
@@ -77,7 +84,7 @@ def typed(texts: Sequence[str], *, categorical: bool = False) -> list[Cell]:
     return [number if number is not None else text or None for number, text in zip(numbers, texts, strict=True)]
 
 
-def _read(path: Path) -> tuple[list[str], list[list[str]]]:
+def _read(path: Path) -> tuple[list[str], list[Sequence[object]]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
@@ -93,7 +100,8 @@ def _read(path: Path) -> tuple[list[str], list[list[str]]]:
         raise DriftlineError(f"{path} is no CSV in UTF-8: {error}") from None
     if len(set(header)) != len(header):
         raise DriftlineError(f"{path}: a column name is there twice")
-    return header, [row for row in rows if row]
+    rows = [row for row in rows if row]
+    return header, [[row[i] for row in rows] for i in range(len(header))]
 
 
 def _number(text: str) -> float | None:
@@ -104,16 +112,20 @@ def _number(text: str) -> float | None:
     return number if isfinite(number) else None
 
 
-def _time(text: str, path: Path, line: int) -> int:
+def _time(told: object, path: Path, line: int) -> int:
     """Epoch milliseconds, or ISO 8601 where a time without a zone is UTC's."""
+    millis = 0
     try:
-        if text.lstrip("-").isdigit() and len(text) > 8:
-            millis = int(text)
-        else:
-            parsed = datetime.fromisoformat(text)
-            millis = round((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp() * 1000)
+        if isinstance(told, str) and not (told.lstrip("-").isdigit() and len(told) > 8):
+            told = datetime.fromisoformat(told)
+        if isinstance(told, datetime):
+            millis = round((told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp() * 1000)
+        elif isinstance(told, str | int) and not isinstance(told, bool):
+            millis = int(told)
     except ValueError:
-        millis = 0
+        pass
     if not EARLIEST_MS <= millis < LATEST_MS:
-        raise DriftlineError(f"{path}, line {line}: {text!r} is no time; expected ISO 8601 (UTC without a zone) or epoch milliseconds, after 1970")
+        raise DriftlineError(
+            f"{path}, line {line}: {str(told)!r} is no time; expected ISO 8601 (UTC without a zone) or epoch milliseconds, after 1970"
+        )
     return millis

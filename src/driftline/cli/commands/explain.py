@@ -10,7 +10,7 @@ from driftline.cli.arguments import check_model, unknown
 from driftline.cli.output import AsJson, print_json, print_line, print_table
 from driftline.cli.state import State, state_of
 from driftline.contracts.errors import DriftlineError
-from driftline.contracts.times import HOUR_MS, parse_duration
+from driftline.contracts.times import parse_duration
 
 if TYPE_CHECKING:
     from driftline.cli.explaining import Explanation, Seen, TermStory
@@ -34,7 +34,7 @@ def explain(
     state = state_of(ctx)
     stretch = parse_duration(over, "--over")
     check_model(state.engine, model)
-    reference = _reference(state, model)
+    reference = reference_of(state, model)
     kind = kind_of(reference, feature)
     if kind is None:
         names = [c.name for c in (*reference.columns, *reference.outcomes)]
@@ -48,7 +48,8 @@ def explain(
         _print(told)
 
 
-def _reference(state: State, model: str) -> Reference:
+def reference_of(state: State, model: str) -> Reference:
+    """Return the reference that a model is measured against; DriftlineError while it is learning."""
     from driftline.cli.overview import overview
     from driftline.store import references
 
@@ -64,25 +65,19 @@ def _seen(state: State, reference: Reference, kind: PaneKind, stretch: int) -> S
     import numpy as np
 
     from driftline.cli.explaining import Seen
+    from driftline.cli.observed import observed
     from driftline.detectors.layout import layout_of
-    from driftline.detectors.pane import Pane
-    from driftline.store import episodes, panes
-    from driftline.store.panes import FOREVER
+    from driftline.store import episodes
 
-    own, layout = state.settings.model(reference.model), layout_of(reference, kind)
     track = _track(state, reference)
     raw = track.evidence.get(kind) if track else None
     open_one = track.episodes.get(kind) if track else None
     past = [e for e in episodes.history(state.engine, reference.model, limit=1_000) if e.reference_id == reference.reference_id]
     current = next((e for e in past if open_one is not None and e.episode_id == open_one.episode_id), None)
-    for width in (parse_duration(own.window), parse_duration(own.pane)):  # panes, as long as no window has closed
-        rows = panes.stretch(state.engine, reference.model, reference_id=reference.reference_id, kind=kind, width=width, since=0, until=FOREVER)
-        closed = [row for row in rows if row.closed]
-        closed = [row for row in closed if row.start + width > closed[-1].start + width - stretch]
-        if closed:
-            counts = Pane.merged([Pane.decode(row.payload, layout) for row in closed], layout).counts
-            return Seen(counts, len(closed) * width / HOUR_MS, closed[0].start, closed[-1].start + width, raw, current, past)
-    return Seen(np.zeros(layout.slots, np.int64), 0.0, None, None, raw, current, past)
+    found = observed(state, reference, kind, stretch)
+    if found is None:
+        return Seen(np.zeros(layout_of(reference, kind).slots, np.int64), 0.0, None, None, raw, current, past)
+    return Seen(found.counts, found.hours, found.since, found.until, raw, current, past)
 
 
 def _track(state: State, reference: Reference) -> Track | None:

@@ -36,7 +36,7 @@ class TaskName(StrEnum):
 @reference_app.command()
 def build(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(help="A CSV file with a header.")],
+    file: Annotated[Path, typer.Argument(help="A CSV file with a header, or a Parquet file.")],
     *,
     model: Annotated[str, typer.Option("--model", "-m", help="The model it is for.")],
     time_column: Annotated[str, typer.Option("--time-column", help="Event time: ISO 8601 (UTC without a zone) or epoch milliseconds.")],
@@ -68,7 +68,7 @@ def build(
     names = ColumnNames(time_column, label_column, score_column, prediction_column, feature or ())
     rows = read_rows(file, names, own.features)
     holds_from = moment(effective_from, "--effective-from") if effective_from is not None else max(rows.times) + 1
-    reference = _built(rows, own, model=model, version=version, task=chosen, holds_from=holds_from)
+    reference = built(rows, own, model=model, version=version, task=chosen, holds_from=holds_from)
     new = references.put(state.engine, reference, _sample(rows, own, pii_secret(state.settings), reference))
     if as_json:
         print_json({"new": new, **_row(reference)})
@@ -151,7 +151,8 @@ def _publish(state: State) -> None:
         say(f"note: it is not published yet ({error}); the retrain worker will do so")
 
 
-def _built(rows: ReferenceRows, own: ModelSettings, *, model: str, version: str, task: str, holds_from: int) -> Reference:
+def built(rows: ReferenceRows, own: ModelSettings, *, model: str, version: str, task: str, holds_from: int) -> Reference:
+    """Return the reference of a file's rows under a model's settings."""
     from typing import get_args
 
     from driftline.contracts.reference import Task

@@ -1,0 +1,44 @@
+"""What the closed windows of a model have held lately."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from driftline.contracts.times import HOUR_MS, parse_duration
+from driftline.detectors.layout import layout_of
+from driftline.detectors.pane import Pane
+from driftline.store import panes
+from driftline.store.panes import FOREVER
+
+if TYPE_CHECKING:
+    from driftline.cli.state import State
+    from driftline.contracts.reference import Reference
+    from driftline.contracts.summaries import PaneKind
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """``counts`` of ``n`` rows over ``hours``, from ``since`` to ``until`` (ms)."""
+
+    counts: npt.NDArray[np.int64]
+    n: int
+    hours: float
+    since: int
+    until: int
+
+
+def observed(state: State, reference: Reference, kind: PaneKind, stretch: int) -> Observed | None:
+    """Return what the windows that closed in the last ``stretch`` (ms) held, or the panes, as long as no window has closed; None without either."""
+    own, layout = state.settings.model(reference.model), layout_of(reference, kind)
+    for width in (parse_duration(own.window), parse_duration(own.pane)):
+        rows = panes.stretch(state.engine, reference.model, reference_id=reference.reference_id, kind=kind, width=width, since=0, until=FOREVER)
+        closed = [row for row in rows if row.closed]
+        closed = [row for row in closed if row.start + width > closed[-1].start + width - stretch]
+        if closed:
+            held = Pane.merged([Pane.decode(row.payload, layout) for row in closed], layout)
+            return Observed(held.counts, held.n, len(closed) * width / HOUR_MS, closed[0].start, closed[-1].start + width)
+    return None

@@ -1,0 +1,158 @@
+"""``driftline calibrate``: from a file before any model runs, from a stored reference, with its rows and without."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+from tests.detectors.made import autoregressive
+from typer.testing import CliRunner, Result
+
+from driftline.cli.calibrating import rate_of
+from driftline.cli.main import app
+from driftline.contracts.errors import SettingsError
+from driftline.contracts.summaries import SampleRow
+from driftline.contracts.times import DAY_MS
+from driftline.detectors.reference import build_reference
+from driftline.store import references
+from driftline.store.database import migrate, open_database
+
+T0 = 1_700_000_000_000 // DAY_MS * DAY_MS
+N = 4_000
+EACH = 20 * DAY_MS // N
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DRIFTLINE_CONFIG", raising=False)
+    (tmp_path / "driftline.yaml").write_text("models: {m: {task: regression, pane: 1h, window: 1d, alarm_budget: 1 per 7d}}\n")
+
+
+def run(*arguments: str, exits: int = 0) -> Result:
+    result = CliRunner().invoke(app, ["calibrate", *arguments])
+    assert result.exit_code == exits, (result.stdout, result.stderr, result.exception)
+    return result
+
+
+def told(*arguments: str) -> Any:
+    return json.loads(run(*arguments, "--json").stdout)
+
+
+def columns() -> dict[str, list[Any]]:
+    rng = np.random.default_rng(0)
+    return {
+        "event_time": [T0 + i * EACH for i in range(N)],
+        "x": rng.standard_normal(N).round(3).tolist(),
+        "slow": autoregressive(N, 1, 0.9995, rng)[:, 0].round(3).tolist(),
+        "kind": rng.choice(["a", "b"], N).tolist(),
+        "label": rng.standard_normal(N).round(3).tolist(),
+        "said": rng.standard_normal(N).round(3).tolist(),
+    }
+
+
+def files() -> tuple[str, str]:
+    made = columns()
+    parquet.write_table(pa.table(made), "rows.parquet")
+    lines = [",".join(made), *(",".join(str(v) for v in row) for row in zip(*made.values(), strict=True))]
+    Path("rows.csv").write_text("\n".join(lines) + "\n")
+    return "rows.csv", "rows.parquet"
+
+
+def stored(sample: int, pii: str = "") -> None:
+    made = columns()
+    del made["label"], made["said"]
+    times = made.pop("event_time")
+    reference = build_reference(model="m", version="1", task="regression", effective_from=T0, origin="built", times=times, features=made)
+    rows = [
+        SampleRow(place=i, event_id=str(i), event_time=times[i], version="1", features={name: made[name][i] for name in made if name != pii})
+        for i in range(0, N, N // sample if sample else N)
+    ]
+    engine = open_database("sqlite:///.driftline/driftline.db")
+    migrate(engine)
+    references.put(engine, reference, rows[:sample])
+    engine.dispose()
+
+
+def test_a_file_is_enough_and_parquet_is_the_same_as_csv() -> None:
+    csv, parquet_file = files()
+    options = ("--label-column", "label", "--prediction-column", "said", "--budgets", "2")
+    first, second = (told("m", "--file", file, *options) for file in (csv, parquet_file))
+
+    assert first["reference_id"] == second["reference_id"]
+    assert first["realised"] == second["realised"]
+    assert (first["budget_hours"], first["alarm_budget"], first["tolerance"]) == (168.0, "1 per 7d", 0.2)
+    assert first["rates"]["features"] == pytest.approx(N / 480, rel=0.01) == first["rates"]["outcomes"]
+    assert sum(t["weight"] for t in first["terms"]) == pytest.approx(1)
+    level = next(t for t in first["terms"] if (t["column"], t["term"]) == ("x", "location"))
+    assert level["visible"]["week"]["up"] > 0.2
+    slow = next(t for t in first["terms"] if (t["column"], t["term"]) == ("slow", "location"))
+    assert not slow["calibrated"]
+    assert {"features", "outcomes"} == {t["kind"] for t in first["terms"]}
+    run_ = first["realised"]
+    assert (run_["hours"], run_["allowed"]) == (336.0, 2.0)
+    assert run_["interval"][0] <= run_["false_episodes"] <= run_["interval"][1]
+
+
+def test_another_budget_tolerance_and_rate_are_tried_and_said_in_words() -> None:
+    csv, _ = files()
+    shown = run("m", "--file", csv, "--budget", "1 per 30d", "--tolerance", "0.5", "--rate", "2/s", "--budgets", "0", "--terms").stdout
+
+    assert "alarm_budget 1 per 30d: an alarm wants evidence of 720 h" in shown
+    assert "Tolerance 0.5 sd" in shown
+    assert "Rate: 7,200.0 events an hour (as asked)." in shown
+    assert "Blind to slow (level)" in shown
+    assert "it wanders by itself" in shown
+    assert "False episodes: nothing was drawn." in shown
+    assert shown.count("\nx ") == 5
+
+
+def test_a_stored_reference_is_drawn_from_its_own_rows_and_what_pii_took_out_is_no_missing_value() -> None:
+    Path("driftline.yaml").write_text("models: {m: {task: regression, pane: 1h, window: 1d, alarm_budget: 1 per 7d, pii: {x: drop}}}\n")
+    stored(1_000, pii="x")
+    found = told("m", "--budgets", "4")
+
+    assert found["drawn_from"].startswith("1,000 of the reference's 4,000 rows in blocks of time")
+    assert found["realised"]["rows"] == pytest.approx(1_000, abs=60)
+    assert found["realised"]["kept"]
+    assert found["rate_from"] == "the reference's own"
+
+
+def test_a_reference_without_rows_is_drawn_from_its_counts_and_says_so() -> None:
+    stored(0)
+    found = told("m", "--budgets", "4", "--rate", "50/h")
+
+    assert "as if its rows were independent" in found["drawn_from"]
+    assert found["realised"]["rate"] == pytest.approx(50, rel=0.1)
+    assert found["realised"]["kept"]
+    assert "False episodes: " in run("m", "--budgets", "1").stdout
+
+
+def test_what_is_wrong_is_one_plain_line() -> None:
+    csv, _ = files()
+    Path("not.parquet").write_text("no")
+    for arguments, says in (
+        (("m", "--file", "gone.parquet"), "gone.parquet can't be read"),
+        (("m", "--file", "not.parquet"), "is no Parquet file"),
+        (("m", "--file", csv, "--time-column", "when"), "has no column when"),
+        (("m", "--file", csv, "--budget", "often"), "a rate such as '1 per 30d'"),
+        (("m", "--file", csv, "--rate", "lots"), "such as 500/h"),
+        (("other", "--file", csv, "--label-column", "label"), "name it with --task"),
+        (("m",), "there is no database yet"),
+    ):
+        assert says in run(*arguments, exits=2).stderr
+
+
+@pytest.mark.parametrize("text", ["", "5", "5/", "0/h", "5/fortnight", "-1/h", "5 / h / d"])
+def test_a_rate_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError):
+        rate_of(text)
+
+
+def test_rates_are_of_any_unit() -> None:
+    assert [rate_of(text) for text in ("1/h", "24/d", "1/min", "0.5/s")] == pytest.approx([1, 1, 60, 1800])
