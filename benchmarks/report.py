@@ -41,11 +41,11 @@ def summary(runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
-def circumstances(command: Sequence[str]) -> dict[str, Any]:
+def circumstances(command: Sequence[str], of: str = "benchmarks.bench") -> dict[str, Any]:
     """Return where, when and with what the figures came about."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": "python -m benchmarks.bench " + shlex.join(command),
+        "command": f"python -m {of} {shlex.join(command)}".rstrip(),
         "commit": _commit(),
         "machine": {
             "cpu": _cpu(),

@@ -1,87 +1,105 @@
-"""What a watcher did on a stream, over seeds."""
+"""What a watcher did on a stream, over seeds, and how a peer is tuned to as many false alarms as the budget allows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy.stats import chi2
 
-from benchmarks.detection.streams import Run, Stream
-from benchmarks.detection.watchers import Alarm, Watch
+from benchmarks.detection.chunks import STATISTICS
+from benchmarks.detection.streams import HOUR, Run, Stream
+from benchmarks.detection.watching import Alarm, Watcher
+from driftline.detectors.nullrun import poisson_interval
 
 
 @dataclass(frozen=True)
-class Quiet:
-    """False episodes over all runs of a null stream against those that the budget allows; ``interval`` for the allowed number being the truth's."""
+class Figures:
+    """``false_episodes`` over ``runs`` (on drifting streams: before the onset) against the ``budget`` of them.
 
+    ``interval`` (95 %) is of the mean of which so many were seen; ``kept`` unless its lower end is above the budget. Delays in events from the
+    onset to the first alarm after it, misses counting as never; ``named``: the share of these alarms that named a drifting column first;
+    ``onset_error_median`` in events.
+    """
+
+    setting: float
+    runs: int
     budget: float
     false_episodes: int
     interval: tuple[float, float]
     kept: bool
+    delay_median: float | None = None
+    delay_hours_median: float | None = None
+    missed: int | None = None
+    named: float | None = None
+    onset_error_median: float | None = None
 
 
-@dataclass(frozen=True)
-class Seen:
-    """Delays in events from the onset; a run that spoke before is left out of them and counted. ``named``: the drifting columns came first."""
+@dataclass
+class _Tally:
+    """What one watcher did, run by run."""
 
-    delay_median: float | None
-    missed: int
-    early: int
-    named: float | None
-    onset_error_median: float | None
-    runs: int
+    false: int = 0
+    delays: list[float] = field(default_factory=list)
+    hours: list[float] = field(default_factory=list)
+    named: list[bool] = field(default_factory=list)
+    dated: list[float] = field(default_factory=list)
+
+    def take(self, run: Run, alarms: list[Alarm]) -> None:
+        if run.onset is None:
+            self.false += len(alarms)
+            return
+        self.false += sum(alarm.row <= run.onset for alarm in alarms)
+        first = next((alarm for alarm in alarms if alarm.row > run.onset), None)
+        self.delays.append(first.row - run.onset if first else np.inf)
+        self.hours.append((run.times[first.row - 1] - run.times[run.onset]) / HOUR if first else np.inf)
+        if first is not None:
+            self.named.append(_right(first, run))
+        if first is not None and first.onset is not None:
+            self.dated.append(abs(int(np.searchsorted(run.times, first.onset)) - run.onset))
+
+    def figures(self, setting: float, stream: Stream, runs: int) -> Figures:
+        low, high = poisson_interval(self.false)
+        budget = stream.expected * runs
+        quiet = Figures(setting, runs, budget, self.false, (low, high), low <= budget)
+        if not stream.drifts:
+            return quiet
+        return replace(
+            quiet,
+            delay_median=_median(self.delays),
+            delay_hours_median=_median(self.hours) if stream.per_hour else None,
+            missed=int(np.isinf(self.delays).sum()),
+            named=float(np.mean(self.named)) if self.named else None,
+            onset_error_median=_median(self.dated),
+        )
 
 
-def poisson_interval(count: int, level: float = 0.95) -> tuple[float, float]:
-    """Return the exact interval (Garwood, 1936) of the mean of which ``count`` was seen.
-
-    >>> [round(end, 2) for end in poisson_interval(3)]
-    [0.62, 8.77]
-    """
-    tail = (1 - level) / 2
-    return (float(chi2.ppf(tail, 2 * count) / 2) if count else 0.0), float(chi2.ppf(1 - tail, 2 * count + 2) / 2)
-
-
-def quiet(watch: Watch, setting: float, stream: Stream, seeds: Sequence[int]) -> Quiet:
-    """Count what a watcher says on a stream on which nothing is wrong."""
-    false = sum(len(watch(stream.make(seed), setting, None)) for seed in seeds)
-    low, high = poisson_interval(false)
-    budget = stream.expected * len(seeds)
-    return Quiet(budget, false, (low, high), kept=low <= budget)
-
-
-def seen(watch: Watch, setting: float, stream: Stream, seeds: Sequence[int]) -> Seen:
-    """Measure how soon a watcher speaks of a drift, and whether of the right columns."""
-    delays, named, dated = [], [], []
-    missed = early = 0
+def measure(plans: Sequence[tuple[Watcher, float]], stream: Stream, seeds: Sequence[int]) -> list[Figures]:
+    """Return what each watcher with its setting does on a stream; all watch the same runs."""
+    tallies = [_Tally() for _ in plans]
     for seed in seeds:
         run = stream.make(seed)
-        onset = run.onset or 0
-        alarms = watch(run, setting, onset)
-        early += sum(alarm.row <= onset for alarm in alarms)
-        after = [alarm for alarm in alarms if alarm.row > onset]
-        if not after:
-            missed += 1
-            continue
-        delays.append(after[0].row - onset)
-        named.append(_right(after[0], run))
-        if after[0].onset is not None:
-            dated.append(abs(int(np.searchsorted(run.times, after[0].onset)) - onset))
-    return Seen(
-        delay_median=_median([*delays, *([np.inf] * missed)]),
-        missed=missed,
-        early=early,
-        named=float(np.mean(named)) if named else None,
-        onset_error_median=_median(dated),
-        runs=len(seeds),
-    )
+        for tally, (watcher, setting) in zip(tallies, plans, strict=True):
+            tally.take(run, watcher.watch(run, setting, run.onset))
+    return [tally.figures(setting, stream, len(seeds)) for tally, (_, setting) in zip(tallies, plans, strict=True)]
 
 
-def as_json(result: Quiet | Seen) -> dict[str, object]:
-    """Return a result's fields."""
-    return asdict(result)
+def tuned(watcher: Watcher, null: Stream, seeds: Sequence[int]) -> float | None:
+    """Return the most eager setting with which a peer keeps the budget on null data; None where it has none.
+
+    Of rules with a limit this is exact; of the others the first of their settings, halving among them: the more reluctant, the fewer alarms.
+    """
+    allowed = null.expected * len(seeds)
+    statistic = STATISTICS.get(watcher.name)
+    if statistic is not None:
+        greatest = np.sort(np.concatenate([statistic(null.make(seed)).max(axis=1) for seed in seeds]))[::-1]
+        return float(greatest[min(int(allowed), len(greatest) - 1)])
+    low, high = 0, len(watcher.settings)
+    while low < high:
+        middle = (low + high) // 2
+        told = sum(len(watcher.watch(null.make(seed), watcher.settings[middle], None)) for seed in seeds)
+        low, high = (low, middle) if told <= allowed else (middle + 1, high)
+    return watcher.settings[low] if low < len(watcher.settings) else None
 
 
 def _right(alarm: Alarm, run: Run) -> bool:

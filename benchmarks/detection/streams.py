@@ -1,26 +1,36 @@
-"""Made streams, null and drifting. Each is a function of its seed alone.
+"""What a made stream is, and how it is laid out in time. Each is a function of its seed alone.
 
 Values have unit variance while nothing is wrong. Streams counted in events have one event a second; those in time name their rate.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import lfilter
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 HOUR, SECOND = 3_600_000, 1000
-START = 1_600_000_000_000
+#: A midnight in UTC: hours of the day are where one reads them.
+START = 1_600_041_600_000 // (24 * HOUR) * (24 * HOUR)
+#: The budget of streams counted in events: one false episode in so many.
+BUDGET_EVENTS = 100_000
+BUDGET_DAYS = 30
+
+Group = Literal["columns", "one column", "errors"]
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """Reference and live rows (rows, columns) with their times (ms); from row ``onset`` on the columns ``changed`` drift."""
+    """Reference and live rows (rows, columns) with their times (ms); from row ``onset`` on the columns ``changed`` drift.
+
+    Columns in ``categories`` hold the places of their values, NaN where there is none. Of a group of ``errors`` the only column is 1 where the model
+    erred, known at once.
+    """
 
     reference: Floats
     reference_times: Ints
@@ -30,190 +40,86 @@ class Run:
     budget_hours: float
     onset: int | None = None
     changed: tuple[int, ...] = ()
+    categories: tuple[int, ...] = ()
+    errors: bool = False
 
 
 @dataclass(frozen=True)
 class Stream:
-    """A kind of stream: ``make(seed)`` draws one. ``expected`` false episodes at the budget over its live part."""
+    """A kind of stream: ``make(seed)`` draws one. ``expected`` false episodes at the budget over its live part, up to the onset where it drifts.
+
+    Peers are tuned on the null stream named ``null`` (its own name where nothing drifts). ``per_hour`` is 0 where time is counted in events.
+    """
 
     name: str
     make: Callable[[int], Run]
-    expected: float = 1.0
+    expected: float
+    null: str
+    group: Group = "columns"
     drifts: bool = False
-    settings: Mapping[str, float] = field(default_factory=dict)
+    per_hour: float = 0.0
+    hourly: bool = False
 
 
-def _each_second(n: int, start: int) -> Ints:
-    return np.arange(n, dtype=np.int64) * SECOND + start
+Draw = Callable[[int, np.random.Generator], Floats]
+#: Takes the rows from the onset on, all columns, and those that are to change; returns the rows changed.
+Change = Callable[[Floats, tuple[int, ...], np.random.Generator], Floats]
 
 
-def autoregressive(n: int, columns: int, rho: float, rng: np.random.Generator) -> Floats:
-    """Return AR(1) columns of unit variance."""
-    noise = rng.standard_normal((n + 500, columns))
-    series: Floats = lfilter([np.sqrt(1 - rho**2)], [1, -rho], noise, axis=0)[500:]
-    return series
-
-
-Draw = Callable[[int, int, np.random.Generator], Floats]
-Change = Callable[[Floats, int, np.random.Generator], Floats]
-
-
-def _in_events(
-    name: str,
-    draw: Draw,
-    *,
-    columns: int = 20,
-    reference_rows: int = 20_000,
-    live_rows: int = 100_000,
-    pane: int = 20,
-    change: Change | None = None,
-    changed: tuple[int, ...] = (3,),
-    onset: int = 2_000,
-) -> Stream:
+def in_events(
+    name: str, draw: Draw, *, null: str | None = None, reference_rows: int = 20_000, live_rows: int = BUDGET_EVENTS, pane: int = 20,
+    change: Change | None = None, changed: tuple[int, ...] = (3,), onset: int = 2_000, categories: tuple[int, ...] = (), group: Group = "columns",
+) -> Stream:  # fmt: skip
     """One event a second, a budget of one false episode in 100,000 events."""
 
     def make(seed: int) -> Run:
         rng = np.random.default_rng(seed)
-        reference = draw(reference_rows, columns, rng)
-        live = draw(live_rows, columns, rng)
-        if change is not None:
-            for column in changed:
-                live[onset:, column] = change(live[onset:, column], onset, rng)
-        return Run(
+        reference, live = draw(reference_rows, rng), draw(live_rows, rng)
+        run = Run(
             reference, _each_second(reference_rows, START), live, _each_second(live_rows, START + 1000 * 24 * HOUR), pane * SECOND,
-            100_000 * SECOND / HOUR, onset if change is not None else None, changed if change is not None else (),
+            BUDGET_EVENTS * SECOND / HOUR, categories=categories, errors=group == "errors",
         )  # fmt: skip
+        return run if change is None else _drifting(run, change, changed, onset, rng)
 
-    return Stream(name, make, live_rows / 100_000, change is not None)
-
-
-def _iid(n: int, columns: int, rng: np.random.Generator) -> Floats:
-    return rng.standard_normal((n, columns))
+    expected = (live_rows if change is None else onset) / BUDGET_EVENTS
+    return Stream(name, make, expected, null or name, group, change is not None)
 
 
-def _ar(rho: float) -> Draw:
-    return lambda n, columns, rng: autoregressive(n, columns, rho, rng)
+#: Told all hours there are, draws a world; the world gives the rows at some hours.
+World = Callable[[float, np.random.Generator], Callable[[Floats, np.random.Generator], Floats]]
 
 
-def _heavy(n: int, columns: int, rng: np.random.Generator) -> Floats:
-    return rng.standard_t(2.0, (n, columns))
-
-
-def _skewed(n: int, columns: int, rng: np.random.Generator) -> Floats:
-    return np.exp(rng.standard_normal((n, columns)))
-
-
-def _counted(n: int, columns: int, rng: np.random.Generator) -> Floats:
-    return rng.poisson(2.0, (n, columns)).astype(np.float64)
-
-
-def _regimes(
-    name: str, tau_h: float, sd: float, rate: float, *, reference_days: float = 60, live_days: float = 90, columns: int = 5,
-    swing: Callable[[Floats], Floats] | None = None, rate_live: float | None = None, daily: float = 0.0,
+def in_time(
+    name: str, world: World, rate: float, *, null: str | None = None, reference_days: float = 60, live_days: float = 90,
+    rate_live: float | None = None, swing: Callable[[Floats], Floats] | None = None, change: Change | None = None,
+    changed: tuple[int, ...] = (3,), onset_day: float = 5, hourly: bool = False,
 ) -> Stream:  # fmt: skip
-    """Ornstein-Uhlenbeck regimes of time constant ``tau_h`` and size ``sd`` (and a daily sine of amplitude ``daily``); one in 30 days is allowed.
-
-    ``swing`` thins the live events by the hour of their time: day and night.
-    """
+    """Panes of an hour, a budget of one false episode in 30 days, ``rate`` events an hour. ``swing`` thins them by the hour of the day."""
 
     def make(seed: int) -> Run:
         rng = np.random.default_rng(seed)
-        step, hours = 0.1, (reference_days + live_days) * 24
-        places = int(hours / step)
-        warm = int(20 * tau_h / step)
-        a = np.exp(-step / tau_h)
-        path = lfilter([sd * np.sqrt(1 - a * a)], [1, -a], rng.standard_normal((places + warm, columns)), axis=0)[warm:]
+        rows_at = world((reference_days + live_days) * 24, rng)
 
         def part(first: float, last: float, per_hour: float) -> tuple[Floats, Ints]:
             at = np.sort(rng.uniform(first, last, int((last - first) * per_hour)))
             if swing is not None:
                 at = at[rng.uniform(size=len(at)) < swing(at % 24)]
-            noise = np.sqrt(max(1 - sd * sd, 0.25)) * rng.standard_normal((len(at), columns))
-            wave = daily * np.sin(2 * np.pi * at / 24)[:, None]
-            return noise + wave + path[np.minimum((at / step).astype(int), places - 1)], (START + at * HOUR).astype(np.int64)
+            return rows_at(at, rng), (START + at * HOUR).astype(np.int64)
 
-        reference, reference_times = part(0, reference_days * 24, rate)
-        live, times = part(reference_days * 24, hours, rate_live or rate)
-        return Run(reference, reference_times, live, times, HOUR, 30 * 24)
+        reference, before = part(0, reference_days * 24, rate)
+        live, after = part(reference_days * 24, (reference_days + live_days) * 24, rate_live or rate)
+        run = Run(reference, before, live, after, HOUR, BUDGET_DAYS * 24)
+        onset = int(np.searchsorted(after, START + (reference_days + onset_day) * 24 * HOUR))
+        return run if change is None else _drifting(run, change, changed, onset, rng)
 
-    return Stream(name, make, live_days / 30)
-
-
-def _daylight(hour: Floats) -> Floats:
-    return 0.05 + 0.95 * np.maximum(np.sin(np.pi * (hour - 6) / 12), 0)
+    expected = (live_days if change is None else onset_day) / BUDGET_DAYS
+    return Stream(name, make, expected, null or name, "columns", change is not None, rate_live or rate, hourly)
 
 
-NULL = (
-    _in_events("iid", _iid),
-    _in_events("iid, 1 column", _iid, columns=1),
-    _in_events("iid, 100 columns", _iid, columns=100, live_rows=50_000),
-    _in_events("iid, reference of 2,000", _iid, reference_rows=2_000),
-    _in_events("iid, panes of 1", _iid, columns=5, pane=1, live_rows=20_000),
-    _in_events("iid, panes of 10,000", _iid, pane=10_000),
-    _in_events("heavy tails (t, 2 degrees)", _heavy),
-    _in_events("lognormal", _skewed),
-    _in_events("counts (Poisson 2)", _counted),
-    _in_events("AR .5", _ar(0.5)),
-    _in_events("AR .9", _ar(0.9)),
-    _in_events("AR .9, reference of 5,000", _ar(0.9), reference_rows=5_000),
-    _regimes("regimes of 6 h, .3 sd", 6, 0.3, 60),
-    _regimes("regimes of 6 h, .3 sd, rate x3", 6, 0.3, 60, rate_live=180),
-    _regimes("regimes of 6 h, .3 sd, rate x10", 6, 0.3, 60, rate_live=600),
-    _regimes("regimes of 6 h, .3 sd, day and night", 6, 0.3, 120, swing=_daylight),
-    _regimes("regimes of 24 h, .3 sd", 24, 0.3, 60),
-    _regimes("regimes of 24 h, 1 sd", 24, 1.0, 60),
-    _regimes("regimes of 72 h, .5 sd", 72, 0.5, 60),
-    _regimes("daily sine of 1 sd", 6, 0.0001, 60, daily=1.0),
-)
+def _drifting(run: Run, change: Change, changed: tuple[int, ...], onset: int, rng: np.random.Generator) -> Run:
+    run.live[onset:] = change(run.live[onset:], changed, rng)
+    return replace(run, onset=onset, changed=changed)
 
 
-def _shift(by: float) -> Change:
-    return lambda values, _at, _rng: values + by
-
-
-def _gradual(by: float, over: int) -> Change:
-    def change(values: Floats, _at: int, rng: np.random.Generator) -> Floats:
-        new = rng.uniform(size=len(values)) < np.arange(len(values)) / over
-        return values + by * new
-
-    return change
-
-
-def _incremental(by: float, over: int) -> Change:
-    return lambda values, _at, _rng: values + by * np.minimum(np.arange(len(values)) / over, 1)
-
-
-def _recurring(by: float, every: int) -> Change:
-    return lambda values, _at, _rng: values + by * (np.arange(len(values)) // every % 2 == 0)
-
-
-def _stretched(by: float) -> Change:
-    return lambda values, _at, _rng: values * by
-
-
-def _missing(share: float) -> Change:
-    return lambda values, _at, rng: np.where(rng.uniform(size=len(values)) < share, np.nan, values)
-
-
-def _bimodal(by: float) -> Change:
-    """Same mean, same variance, another shape."""
-    return lambda values, _at, rng: (values * np.sqrt(1 - by**2)) + by * rng.choice([-1.0, 1.0], len(values))
-
-
-def _drift(name: str, draw: Draw, change: Change, *, live_rows: int = 8_000, changed: tuple[int, ...] = (3,), columns: int = 20) -> Stream:
-    return _in_events(name, draw, change=change, live_rows=live_rows, changed=changed, columns=columns)
-
-
-ALL = tuple(range(20))
-DRIFTING = (
-    *(_drift(f"iid, {by:g} sd in 1 of 20", _iid, _shift(by), live_rows=22_000 if by < 0.25 else 8_000) for by in (0.1, 0.25, 0.5, 1.0, 2.0)),
-    _drift("iid, .25 sd in all 20", _iid, _shift(0.25), changed=ALL),
-    _drift("iid, variance x2 in 1 of 20", _iid, _stretched(float(np.sqrt(2)))),
-    _drift("iid, two peaks (same mean and variance) in 1 of 20", _iid, _bimodal(0.9)),
-    _drift("iid, 5 % missing in 1 of 20", _iid, _missing(0.05)),
-    _drift("iid, gradual to 1 sd over 2,000", _iid, _gradual(1.0, 2_000)),
-    _drift("iid, incremental to 1 sd over 2,000", _iid, _incremental(1.0, 2_000)),
-    _drift("iid, recurring 1 sd every 1,000", _iid, _recurring(1.0, 1_000)),
-    _drift("AR .5, 1 sd in 1 of 20", _ar(0.5), _shift(1.0)),
-    _drift("AR .9, 1 sd in 1 of 20", _ar(0.9), _shift(1.0)),
-)
+def _each_second(n: int, start: int) -> Ints:
+    return np.arange(n, dtype=np.int64) * SECOND + start
