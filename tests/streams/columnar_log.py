@@ -145,3 +145,28 @@ def logs(draw: st.DrawFn) -> Log:
     model, version = draw(st.sampled_from(["m", "m", "new"])), draw(st.sampled_from(["1", "2", "3"]))
     log = Log(model, version, ids, times, features, prediction, score, probabilities, appended=T0 + 2 * PANE)
     return log.repeated(draw(st.sampled_from([1, 1, 1, 12])))
+
+
+_deep = pa.struct([("c", pa.string()), ("z", pa.int64())])
+_USER = pa.struct([("x", pa.float64()), ("deep", _deep), ("list", pa.list_(pa.int64()))])
+_users = st.fixed_dictionaries({
+    "x": st.none() | st.floats(allow_nan=False, allow_infinity=False),
+    "deep": st.none() | st.fixed_dictionaries({"c": st.none() | texts, "z": st.integers(0, 3)}),
+    "list": st.none() | st.lists(st.integers(0, 3), max_size=2),
+})  # fmt: skip
+
+
+@st.composite
+def nested_logs(draw: st.DrawFn) -> Log:
+    """Rows of which features lie in objects, null here and there."""
+    n = draw(st.integers(1, 8))
+    users = draw(st.lists(st.none() | _users, min_size=n, max_size=n))
+    features = {"user": Column(_USER, users)}
+    if draw(st.booleans()):
+        features["user.x"] = _column(draw, n, ["float64", "text"])
+    if draw(st.booleans()):
+        features["x"] = _column(draw, n, ["int64", "null"])
+    model, version = draw(st.sampled_from(["m", "m", "new"])), draw(st.sampled_from(["1", "2"]))
+    ids: list[str | None] = [f"event-{i}" for i in range(n)]
+    log = Log(model, version, ids, [T0] * n, features, None, None, None, appended=T0)
+    return log.repeated(draw(st.sampled_from([1, 1, 12])))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.contracts.test_columnar_decoding import ODD
-from tests.streams.columnar_log import Log, logs, metadata, stream
+from tests.streams.columnar_log import Log, logs, metadata, nested_logs, stream
 from tests.streams.records import PANE, T0, Record, event, reference
 
 from driftline.contracts.columnar_decoding import declared_bytes, decode_columnar, is_columnar
@@ -98,6 +98,24 @@ def test_events_read_into_structs_of_their_model_give_the_same_panes_to_the_byte
     expected = _read([decode([log.json(row, row) for row in rows])], _reader())
     assert _read([reader.decode([log.json(row, row) for row in rows])], reader) == expected
     assert _read([reader.decode(_records(log, cut))], reader) == expected
+
+
+@settings(deadline=None, max_examples=50)
+@given(nested_logs(), forms)
+def test_features_in_objects_give_the_same_panes_and_predictions_in_both_forms(log: Log, cut: list[tuple[int, str]]) -> None:
+    columns = tuple(replace(c, name={"x": "user.x", "c": "user.deep.c"}[c.name]) for c in reference("1").columns)
+    book = ReferenceBook()
+    book.add([seal(replace(reference("1"), columns=(*columns, replace(columns[0], name="x"), replace(columns[1], name="absent.c")))), reference("2")])
+    reader = Reader(book, {}, 2_000, allowed_skew=60_000, max_features=3)
+    rows = [log.json(row, row) for row in range(len(log.ids))]
+    alone = _read([decode([record]) for record in rows], reader)
+    mixed = _records(log, cut)
+    assert _read([decode(mixed)], reader) == alone
+    assert _read([reader.decode(rows)], reader) == alone
+    configured = build_settings({"defaults": {"max_features": 3, "pii": {"user.deep": "drop"}}})
+    expected = [row for record in rows for row in PredictionReader()([record], configured).predictions]
+    assert _bytes(PredictionReader()(mixed, configured).predictions) == _bytes(expected)
+    assert not any("user.deep.c" in row.features for row in expected)
 
 
 @settings(deadline=None)

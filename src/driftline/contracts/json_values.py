@@ -84,7 +84,7 @@ class FeatureDecoder:
                 row = [fields.get(name, MISSING) for name in self._names]
                 for j, value in enumerate(row[: self._numeric]):
                     if type(value) is int:
-                        row[j] = _float(value)
+                        row[j] = as_float(value)
                 absent = row.count(MISSING)
                 _note(missing, len(rows), absent)
                 _note(extra, len(rows), len(fields) - (width - absent))
@@ -120,7 +120,7 @@ def decode_features(raw: msgspec.Raw | bytes) -> dict[str, object]:
             raise DecodeError("features is not an object", text, code="wrong_field") from None
     for name, value in fields.items():
         if type(value) is int and not LEAST_INT <= value <= GREATEST_INT:
-            fields[name] = _float(value)
+            fields[name] = as_float(value)
     return fields
 
 
@@ -140,7 +140,7 @@ def _integer(digits: str) -> int | float:
     return int(digits) if len(digits) <= _MOST_DIGITS else float(digits)
 
 
-def _float(value: int) -> float:
+def as_float(value: int) -> float:
     """Return the float that the fast way makes of an integer."""
     try:
         return float(value)

@@ -19,6 +19,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from driftline.contracts.errors import SettingsError
+from driftline.contracts.paths import parents
 from driftline.contracts.scalars import canonical_text, finite_number
 
 Scalar = float | int | str | bool | None
@@ -28,12 +29,17 @@ _LEAST_KEY = 16
 
 
 def rule_of(rules: Mapping[str, str], feature: str) -> str:
-    """Return the rule of a feature.
+    """Return the rule of a feature: its own, or that of the nearest object that it lies in.
 
     >>> rule_of({"*": "drop", "age": "bucket:10"}, "age"), rule_of({"*": "drop"}, "name"), rule_of({}, "name")
     ('bucket:10', 'drop', 'keep')
+    >>> rule_of({"user": "drop", "user.age": "keep"}, "user.address.zip"), rule_of({"user": "drop", "user.age": "keep"}, "user.age")
+    ('drop', 'keep')
     """
-    return rules.get(feature) or rules.get("*", "keep")
+    own = rules.get(feature)
+    if own is None and "." in feature:
+        own = next((rules[parent] for parent in parents(feature) if parent in rules), None)
+    return own or rules.get("*", "keep")
 
 
 def hidden(value: object, rule: str, key: bytes) -> Scalar:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from driftline.contracts.pii import hidden
+from driftline.contracts.pii import hidden, rule_of
 from driftline.contracts.summaries import SampleRow
 from driftline.detectors.rows import Held, Numbers, listed
 from driftline.detectors.values import MISSING, finite_number
@@ -41,8 +41,7 @@ def kept_features(features: Mapping[str, object], keep: Mapping[str, str], secre
     """
     if not keep:
         return {name: scalar(value) for name, value in features.items() if value is not MISSING}
-    default = keep.get("*", "keep")
-    rules = ((name, value, keep.get(name, default)) for name, value in features.items() if value is not MISSING)
+    rules = ((name, value, rule_of(keep, name)) for name, value in features.items() if value is not MISSING)
     return {name: scalar(value) if rule == "keep" else hidden(value, rule, secret) for name, value, rule in rules if rule != "drop"}
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from sqlalchemy import Engine
 
 from driftline.contracts.ids import stable_id
+from driftline.contracts.pii import rule_of
 from driftline.contracts.settings import ModelSettings
 from driftline.detectors.values import finite_number
 from driftline.retrain.matrix import plain
@@ -83,8 +84,7 @@ def backfill_outcomes(engine: Engine, rows: list[OutcomeRow], settings: ModelSet
 
 def without_private(rows: Sequence[OutcomeRow], settings: ModelSettings) -> list[OutcomeRow]:
     """Return the rows without the features that the settings do not keep as they are."""
-    default = settings.pii.get("*", "keep")
-    return [msgspec.structs.replace(r, features={k: v for k, v in r.features.items() if settings.pii.get(k, default) == "keep"}) for r in rows]
+    return [msgspec.structs.replace(r, features={k: v for k, v in r.features.items() if rule_of(settings.pii, k) == "keep"}) for r in rows]
 
 
 def known_value(value: object) -> float | int | str | bool | None:

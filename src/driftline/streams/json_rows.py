@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from driftline.contracts.errors import DecodeError
 from driftline.contracts.events import InferenceEvent, decode_inference
 from driftline.contracts.json_values import FeatureDecoder, decode_features
+from driftline.contracts.nested_values import NestedDecoder
+from driftline.contracts.paths import flattened
 from driftline.contracts.reference import Reference
 from driftline.contracts.typed_events import Shape, TypedDecoder, TypedEvent
 from driftline.detectors.places import places_of
@@ -113,7 +115,7 @@ class TolerantRows:
     def __init__(self, typed: TypedDecoder, max_features: int) -> None:
         self._typed = typed
         self._max_features = max_features
-        self._decoders: dict[str, FeatureDecoder] = {}
+        self._decoders: dict[str, FeatureDecoder | NestedDecoder] = {}
         self._expected: dict[str, _Expected] = {}
 
     def columns(
@@ -131,7 +133,7 @@ class TolerantRows:
         bad: list[int] = []
         for i, raw in enumerate(_raws(events, records)):
             try:
-                found = decode_features(raw)
+                found = flattened(decode_features(raw))
             except DecodeError:
                 bad.append(i)
                 continue
@@ -152,11 +154,13 @@ class TolerantRows:
                 if known.given_up:
                     self._typed.expect(reference.model, None)
 
-    def _decoder(self, reference: Reference) -> FeatureDecoder:
+    def _decoder(self, reference: Reference) -> FeatureDecoder | NestedDecoder:
         decoder = self._decoders.get(reference.reference_id)
         if decoder is None:
             shape = shape_of(reference)
-            decoder = self._decoders[reference.reference_id] = FeatureDecoder(shape.numeric, shape.categorical)
+            nested = any("." in name for name in (*shape.numeric, *shape.categorical))
+            decoder = (NestedDecoder if nested else FeatureDecoder)(shape.numeric, shape.categorical)
+            self._decoders[reference.reference_id] = decoder
         return decoder
 
 

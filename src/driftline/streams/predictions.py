@@ -16,6 +16,7 @@ from driftline.contracts.errors import DecodeError
 from driftline.contracts.events import InferenceEvent, decode_inference
 from driftline.contracts.ids import sample_hash
 from driftline.contracts.json_values import decode_features
+from driftline.contracts.paths import flattened
 from driftline.contracts.settings import ModelSettings, Settings
 from driftline.contracts.times import parse_duration
 from driftline.contracts.typed_events import TypedDecoder
@@ -23,7 +24,8 @@ from driftline.detectors.places import places_in, places_of
 from driftline.detectors.rows import listed
 from driftline.detectors.sample import kept_features
 from driftline.store.outcome_rows import LabelRow, PredictionRow, Value
-from driftline.streams.columnar_rows import held, predictions_and_scores, rows_of
+from driftline.streams.columnar_paths import least_names, leaves
+from driftline.streams.columnar_rows import predictions_and_scores
 from driftline.streams.json_rows import JsonEvent, score_of
 from driftline.streams.pii import pii_secret
 from driftline.streams.reading import FAR_AHEAD, is_plain
@@ -127,9 +129,8 @@ def _column_rows(poll: Poll, bound: int, events: EventColumns, settings: ModelSe
     index = index[_kept(places_in(events.ids, events.id_offsets)[index], settings.outcome_sample)]
     if not len(index):
         return
-    names = sorted(events.features)[: settings.max_features]
-    columns = [listed(held(rows_of(events.features[name], index))) for name in names]
-    fields = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)] if names else [{}] * len(index)
+    columns = {name: listed(column) for name, column in leaves(events, index).items()}
+    fields = list(least_names(columns, settings.max_features, len(index)))
     predictions, scores = predictions_and_scores(events, index)
     for i, features, prediction, score in zip(index.tolist(), fields, listed(predictions), listed(scores), strict=True):
         yield PredictionRow(
@@ -158,7 +159,7 @@ def _prediction(event: JsonEvent, settings: ModelSettings, secret: bytes) -> Pre
 def _features(event: JsonEvent, settings: ModelSettings, secret: bytes) -> dict[str, float | int | str | bool | None]:
     """Return the features that the configuration keeps; what can't be read is left out, summarise says so."""
     try:
-        fields: Mapping[str, object] = decode_features(event.features)
+        fields: Mapping[str, object] = flattened(decode_features(event.features))
     except DecodeError:
         return {}
     bounded = dict(sorted(fields.items())[: settings.max_features]) if len(fields) > settings.max_features else fields

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from driftline.contracts.paths import parents_of
+from driftline.contracts.pii import rule_of
 from driftline.contracts.reference import ANY_VERSION, Reference, Task
 from driftline.contracts.settings import ModelSettings
 from driftline.contracts.summaries import SampleRow
@@ -16,10 +18,11 @@ def learned_reference(model: str, settings: ModelSettings, rows: list[SampleRow]
     It serves every version that has none of its own. Outcomes have no part in it: labels of rows this young are mostly still to come.
     """
     kept = sorted(rows, key=lambda row: (row.event_time, row.place, row.event_id))[: settings.learning_rows]
-    default = settings.pii.get("*", "keep")
     # What samples hold of a hashed feature is not what live events bring: such a feature can't be learned from them.
-    known = (name for row in kept for name in sorted(row.features) if settings.pii.get(name, default) == "keep")
-    names = list(dict.fromkeys(known))[: settings.max_features]
+    known = dict.fromkeys(name for row in kept for name in sorted(row.features))
+    # An object that was null now and then is no feature beside those that lie in it.
+    objects = {name for name in parents_of(known) if name in known and all(row.features.get(name) is None for row in kept)}
+    names = [name for name in known if name not in objects and rule_of(settings.pii, name) == "keep"][: settings.max_features]
     reference = build_reference(
         model=model,
         version=ANY_VERSION,
