@@ -52,6 +52,12 @@ def detected(asked: dict[str, Any]) -> dict[str, Any]:
         ({"models": {"a": {"window": "7s"}}}, "models.a.window", "7s", "a multiple of the pane (5s)"),
         ({"models": {"a": {"pane": "1h", "window": "60m"}}}, "models.a.window", "60m", "a multiple of the pane (1h), twice as long at least"),
         ({"models": {"a": {"window": "0s"}}}, "models.a.window", "0s", "longer than zero"),
+        ({"models": {"a": {"window": "0 events"}}}, "models.a.window", "0 events", "from 1 to 1000000000 events"),
+        ({"models": {"a": {"window": "1h or 2h"}}}, "models.a.window", "1h or 2h", "both: 1h or 10000 events"),
+        ({"models": {"a": {"window": "7s or 10 events"}}}, "models.a.window", "7s or 10 events", "a multiple of the pane (5s)"),
+        ({"models": {"a": {"window": "1h", "slide": "25m"}}}, "models.a.slide", "25m", "a step shorter than the window (1h) that divides it"),
+        ({"models": {"a": {"window": "1m", "slide": "4s"}}}, "models.a.slide", "4s", "a multiple of the pane (5s)"),
+        ({"models": {"a": {"window": "9 events", "slide": "5m"}}}, "models.a.slide", "5m", "a window by time alone"),
         ({"models": {"a": {"alarm_budget": "often"}}}, "models.a.alarm_budget", "often", "1 per 30d"),
         ({"models": {"a": {"alarm_budget": "0 per 30d"}}}, "models.a.alarm_budget", "0 per 30d", "1 per 30d"),
         ({"models": {"a": {"alarm_budget": "1 per 0d"}}}, "models.a.alarm_budget", "1 per 0d", "1 per 30d"),
@@ -163,7 +169,7 @@ def test_the_tables_of_checks_name_fields_that_exist_and_miss_no_number() -> Non
     assert checked == numbers
     words = {f for section in (ModelSettings, PolicySettings) for f in duration_fields(section) if f in _WORDS}
     assert words == set(_WORDS)
-    assert {"pane", "window", "allowed_lateness", "label_wait"} <= set(duration_fields(ModelSettings))
+    assert {"pane", "allowed_lateness", "label_wait"} <= set(duration_fields(ModelSettings))
 
 
 def test_the_schema_names_every_setting() -> None:

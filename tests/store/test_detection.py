@@ -188,6 +188,11 @@ def test_panes_that_stand_in_their_windows_can_be_let_go_of_by_kind_and_a_few_at
         return sorted({(k.kind, k.width, k.start) for k in panes.foldable(engine, "m", 5_000, **fields)})
 
     assert starts() == []
-    assert starts(folded={"features": 20, "outcomes": 10}) == [("features", 5_000, 0), ("features", 5_000, 10), ("outcomes", 5_000, 0)]
+    assert starts(folded={(None, "features"): 20, (None, "outcomes"): 10}) == [
+        ("features", 5_000, 0),
+        ("features", 5_000, 10),
+        ("outcomes", 5_000, 0),
+    ]
+    assert starts(folded={("another", "features"): 20}) == []
     assert starts(forgotten=1) == [("features", 5_000, 0), ("features", 9_000, 0), ("outcomes", 5_000, 0)]
-    assert len(panes.foldable(engine, "m", 5_000, {"features": 20}, forgotten=0, limit=3)) == 3
+    assert len(panes.foldable(engine, "m", 5_000, {(None, "features"): 20}, forgotten=0, limit=3)) == 3

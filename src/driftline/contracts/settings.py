@@ -13,6 +13,7 @@ from driftline.contracts.reference import Task
 from driftline.contracts.sequential import DetectorSettings
 from driftline.contracts.settings_checks import check, parse_budget, settings_error
 from driftline.contracts.times import format_duration, is_duration, parse_duration
+from driftline.contracts.windows import WindowRule, parse_window
 
 #: ``integer``: a number with a fraction is of a wrong type. ``boolean``: what is no truth value is. ``text`` is watched by its length, ``timestamp``
 #: by its age at the event's time and its hour of the day.
@@ -128,8 +129,11 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     #: What of a feature is kept in samples and outcomes: ``keep``, ``hash`` (keyed), ``bucket:10``, ``drop``. The key ``*`` is the default.
     pii: dict[str, str] = {}
     pane: str = "5s"
-    #: A multiple of the pane; 24 panes where the pane is longer than half an hour and no window is named.
+    #: ``1h``, ``10000 events``, or ``1h or 10000 events``, whichever comes first. Time is a multiple of the pane; 24 panes where the pane is longer
+    #: than half an hour and no window is named.
     window: str = "1h"
+    #: The step (``15m``) by which windows by time slide; without it the next one begins where the last one ended.
+    slide: str | None = None
     allowed_lateness: str = "10s"
     #: False episodes that the user accepts, per model.
     alarm_budget: str = "1 per 30d"
@@ -267,6 +271,18 @@ def _with_window(model: ModelSettings, tree: Mapping[str, Any]) -> ModelSettings
     if "window" in tree or "pane" not in tree or not is_duration(model.pane) or 2 * parse_duration(model.pane) <= parse_duration(model.window):
         return model
     return msgspec.structs.replace(model, window=format_duration(24 * parse_duration(model.pane)))
+
+
+def window_rule(settings: ModelSettings) -> WindowRule:
+    """Return how a model's windows are cut.
+
+    >>> window_rule(ModelSettings(window="1h", slide="15m")).slide // 60_000
+    15
+    """
+    rule = parse_window(settings.window, settings.slide)
+    pane = parse_duration(settings.pane)
+    # What bounds a window by count alone is nobody's setting: it need not be a multiple of the pane, and is made one.
+    return rule._replace(longest=max(rule.longest // pane, 1) * pane)
 
 
 def config_hash(settings: ModelSettings) -> str:

@@ -16,6 +16,7 @@ from driftline.contracts.errors import SettingsError
 from driftline.contracts.pii import check_rules
 from driftline.contracts.sequential import check_detector
 from driftline.contracts.times import HOUR_MS, is_duration, parse_duration
+from driftline.contracts.windows import check_window
 
 if TYPE_CHECKING:
     from driftline.contracts.settings import ModelSettings, SecuritySettings, Settings
@@ -117,8 +118,7 @@ def settings_error(error: msgspec.ValidationError, tree: Mapping[str, Any]) -> S
 def _check_model(name: str, model: ModelSettings) -> None:
     _check_durations(model, name)
     _check_durations(model.policy, f"{name}.policy")
-    if parse_duration(model.window) % parse_duration(model.pane) or parse_duration(model.window) <= parse_duration(model.pane):
-        raise SettingsError(f"{name}.window", model.window, f"a multiple of the pane ({model.pane}), twice as long at least")
+    check_window(model.window, model.slide, model.pane, name)
     parse_budget(model.alarm_budget, f"{name}.alarm_budget")
     check_rules(f"{name}.pii", model.pii)
     for field, (least, greatest) in _RANGES.items():
@@ -165,7 +165,7 @@ def _check_durations(section: msgspec.Struct, place: str) -> None:
 @cache
 def duration_fields(section: type[msgspec.Struct]) -> tuple[str, ...]:
     """Return the fields whose default is a duration, or a word in a duration's place."""
-    return tuple(f.name for f in msgspec.structs.fields(section) if f.name in _WORDS or is_duration(f.default))
+    return tuple(f.name for f in msgspec.structs.fields(section) if f.name != "window" and (f.name in _WORDS or is_duration(f.default)))
 
 
 def _within(field: str, number: float, least: float, greatest: float) -> None:

@@ -21,7 +21,9 @@ class BlockKey(NamedTuple):
 
 
 class PaneKey(NamedTuple):
-    """A stretch of event time, ``width`` ms from ``start``, of one model under one reference."""
+    """A stretch of event time, ``width`` ms from ``start``, of one model under one reference. A window by count has its length as a negative width:
+    it may be as long as a pane.
+    """
 
     model: str
     reference_id: str
@@ -33,7 +35,17 @@ class PaneKey(NamedTuple):
     @property
     def end(self) -> int:
         """The event time at which it ends."""
-        return self.start + self.width
+        return self.start + abs(self.width)
+
+    @property
+    def length(self) -> int:
+        """How long it is (ms)."""
+        return abs(self.width)
+
+    @property
+    def counted(self) -> bool:
+        """Whether it is a window that was cut by count."""
+        return self.width < 0
 
 
 class BlockRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from driftline.store.detect_rows import PaneKey, PaneRow
 from driftline.store.tables import panes as t
 from driftline.store.transactions import Target, reading
 
-__all__ = ["FOREVER", "PaneKey", "PaneRow", "fetch", "foldable", "panes", "stretch"]
+__all__ = ["FOREVER", "PaneKey", "PaneRow", "edges", "fetch", "foldable", "panes", "stretch"]
 
 FOREVER = 1 << 62
 _COLUMNS = [c for c in t.c if c.name != "q"]
@@ -36,19 +36,33 @@ def fetch(target: Target, keys: Iterable[PaneKey]) -> list[PaneRow]:
     return rows
 
 
-def stretch(target: Target, model: str, *, reference_id: str, kind: PaneKind, width: int, since: int, until: int) -> list[PaneRow]:
-    """Return the panes on time with ``since <= start < until``, by start."""
-    same = _same(model, reference_id, kind, width, late=False)
+def stretch(
+    target: Target, model: str, *, reference_id: str, kind: PaneKind, width: int | None, since: int, until: int, late: bool = False
+) -> list[PaneRow]:
+    """Return the panes with ``since <= start < until``, by start; with ``width`` None the windows by count."""
+    same = _same(model, reference_id, kind, width, late=late)
     found = select(*_COLUMNS).where(*same, t.c.start >= since, t.c.start < until).order_by(t.c.start)
     with reading(target) as conn:
         return [PaneRow(**row) for row in conn.execute(found).mappings()]
 
 
-def foldable(target: Target, model: str, width: int, folded: Mapping[PaneKind, int], *, forgotten: int, limit: int) -> list[PaneKey]:
-    """Return the keys of at most ``limit`` panes: those of this ``width`` that start before ``folded`` says for their kind,
+def edges(target: Target, model: str, reference_id: str) -> list[tuple[int, int]]:
+    """Return start and end of the windows that were cut by count, by start."""
+    same = _same(model, reference_id, "features", None, late=False)
+    with reading(target) as conn:
+        return [(start, start - width) for start, width in conn.execute(select(t.c.start, t.c.width).where(*same).order_by(t.c.start))]
+
+
+def foldable(
+    target: Target, model: str, width: int, folded: Mapping[tuple[str | None, PaneKind], int], *, forgotten: int, limit: int
+) -> list[PaneKey]:
+    """Return the keys of at most ``limit`` panes: those of this ``width`` that start before ``folded`` says for their reference (None: any) and kind,
     and all that start before ``forgotten``.
     """
-    gone = [t.c.start < forgotten, *(and_(t.c.width == width, t.c.kind == kind, t.c.start < before) for kind, before in sorted(folded.items()))]
+    gone = [t.c.start < forgotten]
+    for (reference_id, kind), before in folded.items():
+        of = [t.c.reference_id == reference_id] if reference_id is not None else []
+        gone.append(and_(t.c.width == width, t.c.kind == kind, t.c.start < before, *of))
     columns = [t.c[name] for name in PaneKey._fields]
     furthest = max(forgotten, *folded.values()) if folded else forgotten
     with reading(target) as conn:
@@ -76,11 +90,11 @@ def panes(
         return [PaneRow(**row) for row in rows]
 
 
-def _same(model: str, reference_id: str, kind: PaneKind, width: int, *, late: bool) -> Sequence[ColumnElement[bool]]:
+def _same(model: str, reference_id: str, kind: PaneKind, width: int | None, *, late: bool) -> Sequence[ColumnElement[bool]]:
     return (
         t.c.model == model,
         t.c.reference_id == reference_id,
         t.c.kind == kind,
-        t.c.width == width,
+        t.c.width < 0 if width is None else t.c.width == width,
         t.c.late == late,
     )

@@ -55,7 +55,7 @@ class FetchRange(Protocol):
     """How the stored panes of a stretch of event time are read: ``since <= start < until``."""
 
     def __call__(  # noqa: PLR0917 - the fields of a key, in the order of a key
-        self, model: str, reference_id: str, kind: PaneKind, width: int, since: int, until: int
+        self, model: str, reference_id: str, kind: PaneKind, width: int, since: int, until: int, *, late: bool = False
     ) -> list[PaneRow]:
         """Return the rows, by start."""
         ...
@@ -65,9 +65,15 @@ class Cells:
     """All cells of a partition, with those that changed since the last commit."""
 
     def __init__(
-        self, fetch: Fetch, fetch_range: FetchRange, references: Callable[[str, str], Reference | None], sample_rows: Callable[[PaneKey], int]
+        self,
+        fetch: Fetch,
+        fetch_range: FetchRange,
+        references: Callable[[str, str], Reference | None],
+        sample_rows: Callable[[PaneKey], int],
+        fetch_edges: Callable[[str, str], list[tuple[int, int]]],
     ) -> None:
         self._fetch = fetch
+        self._fetch_edges = fetch_edges
         self._fetch_range = fetch_range
         self._references = references
         self._sample_rows = sample_rows
@@ -108,6 +114,35 @@ class Cells:
         self.changed.add(key)
         return cell
 
+    def put(self, key: PaneKey, parts: Iterable[Cell]) -> None:
+        """Make a cell of what others hold together."""
+        cell, held = self.open_or_new(key), list(parts)
+        cell.pane = Pane.merged([part.pane for part in held], cell.layout, self._sample_rows(key))
+        for part in held:
+            for partition, seen in part.offsets.items():
+                cell.cover(partition, seen.first, seen.next)
+        cell.news = True
+
+    def found(self, keys: Iterable[PaneKey]) -> list[tuple[PaneKey, Cell]]:
+        """Return those of the cells that are there, in the order of the keys."""
+        wanted = list(keys)
+        self.ensure(wanted)
+        return [(key, self._cells[key]) for key in wanted if key in self._cells]
+
+    def edges(self, model: str, reference_id: str) -> list[tuple[int, int]]:
+        """Return start and end of the windows that were cut by count, by start."""
+        stored = {
+            at
+            for at in self._fetch_edges(model, reference_id)
+            if PaneKey(model, reference_id, "features", at[0] - at[1], at[0], late=False) not in self.dropped
+        }
+        own = {
+            (k.start, k.end)
+            for k in self._cells
+            if k.counted and not k.late and (k.model, k.reference_id, k.kind) == (model, reference_id, "features")
+        }
+        return sorted(stored | own)
+
     def ensure_open(self, key: PaneKey) -> None:
         """Open a cell where there is none, and leave one that there is alone."""
         if self.get(key) is None:
@@ -135,16 +170,15 @@ class Cells:
         return [key for key, cell in self._cells.items() if key.model == model and not cell.closed and not key.late]
 
     def range(  # noqa: PLR0917 - the fields of a key, in the order of a key
-        self, model: str, reference_id: str, kind: PaneKind, width: int, since: int, until: int
+        self, model: str, reference_id: str, kind: PaneKind, width: int, since: int, until: int, *, late: bool = False
     ) -> list[tuple[PaneKey, Cell]]:
-        """Return the on-time cells of a stretch of event time, in order: those in memory, the stored ones for the rest."""
-        rows = self._fetch_range(model, reference_id, kind, width, since, until)
+        """Return the cells of a stretch of event time, on time or late, in order: those in memory, the stored ones for the rest."""
+        rows = self._fetch_range(model, reference_id, kind, width, since, until, late=late)
         self.load(row for row in rows if (key := key_of(row)) not in self._cells and key not in self.dropped)
         found = [
             (key, cell)
             for key, cell in self._cells.items()
-            if (key.model, key.reference_id, key.kind, key.width, key.late) == (model, reference_id, kind, width, False)
-            and since <= key.start < until
+            if (key.model, key.reference_id, key.kind, key.width, key.late) == (model, reference_id, kind, width, late) and since <= key.start < until
         ]
         return sorted(found, key=lambda item: item[0].start)
 

@@ -38,13 +38,13 @@ class Digest:
         performance: Performance | None = None
         state: State = "learning"
         if reference is not None:
-            columns = column_findings(reference, self._evidence.decider(reference), "features", pane.counts, (key.end - key.start) / HOUR_MS)
+            columns = column_findings(reference, self._evidence.decider(reference), "features", pane.counts, key.length / HOUR_MS)
             state = _state_of([c.state for c in columns])
             performance = _performance(merged(outcomes, outcomes[0].layout), reference) if outcomes else None
         if track is not None and track.open_at(key.end + self._lateness):
             state = "drift"
         return Finding(
-            finding_id=stable_id("finding", self._model, key.reference_id, key.start, key.end - key.start),
+            finding_id=stable_id("finding", self._model, key.reference_id, key.start, key.length),
             revision=revision,
             model=self._model,
             version=version_of(reference, pane.versions),

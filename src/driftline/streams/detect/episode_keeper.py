@@ -70,7 +70,7 @@ class EpisodeKeeper:
         """End the episodes of older references whose events have stopped: their version was replaced, and nothing else would ever end them."""
         for older in tracks:
             episode = older.episodes.get(turn.key.kind)
-            dried = older.last_end.get(turn.key.kind, 0) + (turn.key.end - turn.key.start) <= turn.key.start
+            dried = older.last_end.get(turn.key.kind, 0) + turn.key.length <= turn.key.start
             if episode is not None and dried and older.effective_from < turn.track.effective_from:
                 self._end(older, episode, turn)
 
@@ -99,7 +99,7 @@ class EpisodeKeeper:
             return
         inside = [(k, cell) for k, cell in series if k.start >= key.start]
         pane = merged([cell for _, cell in inside], layout)
-        effects = strongest_of(self._evidence.decider(reference).effects(key.kind, pane.counts, (key.end - key.start) / HOUR_MS), columns)
+        effects = strongest_of(self._evidence.decider(reference).effects(key.kind, pane.counts, key.length / HOUR_MS), columns)
         moved = Moved(
             dated(plain_causes(effects, reference.importance_by_column(), key.start), series, layout), tuple(sorted({e.column for e in effects}))
         )
@@ -132,7 +132,7 @@ class EpisodeKeeper:
         turn.said.alerts.append(alert)
 
     def _forget(self, track: Track, over: Episode, turn: Turn) -> None:
-        track.end(over, turn.at - label_wait(self._settings, turn.reference) - REMEMBERED_WINDOWS * self._windows.longest)
+        track.end(over, turn.at - label_wait(self._settings, turn.reference) - REMEMBERED_WINDOWS * self._windows.usual)
         self._evidence.forget(track, over.kind)
 
     def _since(self, key: PaneKey, since: int) -> Found:
@@ -152,4 +152,4 @@ class EpisodeKeeper:
 
 def _time(found: Found) -> int:
     """Return how much event time panes or windows take up (ms)."""
-    return sum(key.end - key.start for key, _ in found)
+    return sum(key.length for key, _ in found)

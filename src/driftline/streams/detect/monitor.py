@@ -8,6 +8,7 @@ outcomes on the slowest of summarise and the join, so that whatever is decided a
 from __future__ import annotations
 
 from collections.abc import Iterable
+from heapq import heappop, heappush
 
 from driftline.alerts.policy import decide
 from driftline.contracts.findings import Finding, PaneClosing
@@ -44,7 +45,7 @@ class ModelMonitor:
         self._cells = cells
         self._hash = config_hash(settings)
         self.pane = parse_duration(settings.pane)
-        self.windows = Windows(settings, cells)
+        self.windows = Windows(model, settings, cells, state)
         self._lateness = parse_duration(settings.allowed_lateness)
         self._evidence = EvidenceBook(model, settings, cells)
         self._digest = Digest(model, settings, self._evidence)
@@ -55,31 +56,58 @@ class ModelMonitor:
 
     def advance(self, marks: Marks, said: Said) -> None:
         """Close what is due, in order of the moment at which it is due; panes before the windows that hold them."""
-        due = []
-        for key in self._cells.open(self.model):
-            at = key.end + self._wait(key)
-            if at <= marks.of(key.kind):
-                due.append((at, key.kind == "outcomes", key.end - key.start, key))
-        for at, _, _, key in sorted(due):
-            cell = self._cells.open_or_new(key)
-            cell.closed = True
-            turn = self._turn(key, at, said)
-            if self.windows.is_pane(key):
-                self._close_pane(key, cell, turn, marks, said)
-            else:
-                self._close_window(key, turn, marks, said)
+        due: list[tuple[int, bool, int, bool, PaneKey]] = []
+        fillings = self.windows.fillings
+        coming = [*self._cells.open(self.model), *(fillings.bounds() if fillings else ())]
+        while coming or due:
+            for key in coming:
+                at = key.end + self._wait(key)
+                if at <= marks.of(key.kind):
+                    heappush(due, (at, key.kind == "outcomes", key.length, key.counted, key))
+            if not due:
+                break
+            at, _, _, _, key = heappop(due)
+            coming = self._close(key, at, marks, said)
+
+    def _close(self, key: PaneKey, at: int, marks: Marks, said: Said) -> list[PaneKey]:
+        """Close what is due at a moment; return what may be due for it."""
+        fillings = self.windows.fillings
+        known = self._cells.get(key)
+        if fillings is not None and key.counted and (known is None or known.closed):
+            return fillings.time_is_up(key)
+        cell = self._cells.open_or_new(key)
+        cell.closed = True
+        turn = self._turn(key, at, said)
+        if self.windows.is_step(key):
+            self._close_step(key, cell, turn, said)
+        elif not self.windows.is_pane(key):
+            self._close_window(key, turn, marks, said)
+        else:
+            self._close_pane(key, cell, turn, marks, said)
+            if fillings is not None and key.kind == "features":
+                return fillings.closed(key, cell.pane.n)
+        return []
 
     def revise(self, keys: Iterable[PaneKey], said: Said) -> None:
         """Publish closed windows anew whose content has changed since."""
         seen = set()
+        steps: dict[PaneKey, None] = {}
         for key in sorted(keys):
             cell = self._cells.get(key)
-            if self.windows.is_pane(key) or cell is None or not cell.news or (key.reference_id, key.start) in seen:
+            if self.windows.is_pane(key) or cell is None or not cell.news or (key.reference_id, key.width, key.start) in seen:
                 continue
             on_time = self._cells.get(key._replace(late=False))
-            if on_time is not None and on_time.closed:
-                seen.add((key.reference_id, key.start))
+            if on_time is None or not on_time.closed:
+                continue
+            if self.windows.is_step(key):
+                cell.news = False
+                steps.update(dict.fromkeys(self.windows.sliding_over(key._replace(kind="features"))))
+            else:
+                seen.add((key.reference_id, key.width, key.start))
                 self._publish(key, said)
+        for step, cell in self._cells.found(steps):
+            if cell.closed:
+                self._publish(step, said)
 
     def settle(self, key: PaneKey) -> None:
         """Store the evidence that came from a closed pane before the pane changes: it could not be made again."""
@@ -97,6 +125,8 @@ class ModelMonitor:
             if self._book.has(self.model) and far > self.state.folded.get(kind, 0):
                 self.state.folded = {**self.state.folded, kind: far}
         self.state.forget(marks.features - retention)
+        if self.windows.fillings is not None:
+            self.windows.fillings.forget()
 
     def _wait(self, key: PaneKey) -> int:
         if key.kind == "features":
@@ -132,15 +162,30 @@ class ModelMonitor:
             self._publish(key, said)
             return
         if key.kind == "features":
-            evidence = self._evidence.verdict(turn.track, turn.reference, key.kind).evidence
-            turn.track.note_close(
-                key.start, evidence, key.start - label_wait(self.settings, turn.reference) - REMEMBERED_WINDOWS * self.windows.longest
-            )
+            self._note_close(key, turn)
         self._publish(key, said)
         self._episodes.end_dried(self.state.tracks.values(), turn)
         self._episodes.window_closed(turn)
         if key.kind == "outcomes" or not turn.reference.outcomes or (marks.labels_idle and self._labels_overdue(turn, marks)):
             self._ask(turn)
+
+    def _close_step(self, key: PaneKey, cell: Cell, turn: Turn | None, said: Said) -> None:
+        """Publish the finding of the window that ends with a step; those that end with a whole window are published then.
+
+        Episodes and the policy follow whole windows: these share no rows, and are the same whether others slide between them or not.
+        """
+        if key.kind == "outcomes":
+            cell.news = True  # the windows that hold it are told again, with their performance
+        elif key.end % self.windows.longest:
+            cell.news = False
+            if turn is not None:
+                self._note_close(self.windows.span(key), turn)
+            self._publish(key, said)
+
+    def _note_close(self, key: PaneKey, turn: Turn) -> None:
+        evidence = self._evidence.verdict(turn.track, turn.reference, key.kind).evidence
+        remembered = label_wait(self.settings, turn.reference) + REMEMBERED_WINDOWS * self.windows.usual
+        turn.track.note_close(key.start, evidence, key.start - remembered)
 
     def _publish(self, key: PaneKey, said: Said) -> None:
         """Publish the finding of a window; of its outcomes too, once their window has closed."""
@@ -148,21 +193,23 @@ class ModelMonitor:
         counted = self._cells.open_or_new(features)
         counted.revision += 1
         cells, outcomes = self._told(features), self._told(features._replace(kind="outcomes"))
-        ripe = outcomes if outcomes and outcomes[0].closed else []
+        ripe = [cell for cell, closed in outcomes if closed]
         reference = self._book.get(self.model, key.reference_id)
         track = self.state.tracks.get(key.reference_id)
-        finding = self._digest.finding(features, counted.revision, cells, ripe, reference=reference, track=track)
+        span, told = self.windows.span(features), [cell for cell, _ in cells]
+        finding = self._digest.finding(span, counted.revision, told, ripe, reference=reference, track=track)
         said.findings.append(finding)
         if self.finding is None or finding.window_end >= self.finding.window_end:
             self.finding = finding
 
-    def _told(self, key: PaneKey) -> list[Cell]:
-        """Return a window's cell and, where late rows came, theirs; what is told now is no news any more."""
-        cells = [self._cells.get(k) for k in (key, key._replace(late=True))]
-        found = [cell for cell in cells if cell is not None]
-        for cell in found if found and found[0].closed else []:
-            cell.news = False
-        return found
+    def _told(self, key: PaneKey) -> list[tuple[Cell, bool]]:
+        """Return the cells that a window's finding is made of, late rows' too, and whether each has closed; what is told now is no news any more."""
+        found = dict(self._cells.found(self.windows.made_of(key)))
+        closed = {k: (on_time := found.get(k._replace(late=False))) is not None and on_time.closed for k in found}
+        if not self.windows.is_step(key):  # a step is told of in several windows
+            for k, cell in found.items():
+                cell.news = cell.news and not closed[k]
+        return [(cell, closed[k]) for k, cell in found.items()]
 
     def _ask(self, turn: Turn) -> None:
         """Ask the policy, if the window's reference is the one in force."""
@@ -180,7 +227,7 @@ class ModelMonitor:
         Overdue by the outcomes' own clock: a join that is only behind, after an outage say, holds its windows up as well.
         """
         last = turn.track.last_end.get("outcomes", turn.track.began)
-        return min(turn.at, marks.outcomes) - last > label_wait(self.settings, turn.reference) + _LABELS_OVERDUE * self.windows.longest
+        return min(turn.at, marks.outcomes) - last > label_wait(self.settings, turn.reference) + _LABELS_OVERDUE * self.windows.usual
 
     def _closing(self, key: PaneKey, cell: Cell, marks: Marks) -> PaneClosing:
         return PaneClosing(
@@ -205,7 +252,7 @@ class ModelMonitor:
         panes = self._cells.range(self.model, LEARNING, "features", self.pane, 0, marks.features)
         rows = [row for _, seen in panes if seen.closed for row in seen.pane.sample]
         # One event dated far ahead must not put off the reference for ever.
-        newest = min(marks.newest, marks.features + self.windows.longest)
+        newest = min(marks.newest, marks.features + self.windows.usual)
         effective_from = (max(newest, marks.features) // self.pane + 1) * self.pane
         reference, kept = learned_reference(self.model, self.settings, rows, effective_from)
         self._book.add([reference])

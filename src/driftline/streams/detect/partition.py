@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import msgspec
 from sqlalchemy import Engine
@@ -56,7 +57,7 @@ class DetectPartition:
         self._applied = {(a.model, a.source, a.partition): a.sequence for a in image.applied}
         self._blocks = {BlockKey(b.model, b.partition, b.start): b for b in image.blocks}
         self._parts: dict[BlockKey, list[PanePart]] = {k: _parts.decode(b.payload) for k, b in self._blocks.items() if b.payload}
-        self._cells = Cells(self._fetch, self._fetch_range, self._book.get, self._sample_rows)
+        self._cells = Cells(self._fetch, self._fetch_range, self._book.get, self._sample_rows, partial(panes.edges, engine))
         self._cells.load(image.panes)
         self._states = {model: decode_state(raw) for model, raw in image.model_states.items()}
         self._stored = dict(image.model_states)
@@ -206,17 +207,17 @@ class DetectPartition:
             msg = f"reference {part.reference_id} of model {model} is not in the store; was the database restored from an older copy?"
             raise LookupError(msg)
         monitor = self._monitor(model)
-        state = monitor.state
         pane = PaneKey(model, part.reference_id, part.kind, monitor.pane, part.start, part.late)
-        whole = monitor.windows.holding(pane)
-        if whole.start < state.forgotten:
+        windows = monitor.windows.holding(pane)
+        if monitor.windows.forgotten(pane):
             self.counters.forgotten += 1
             return
         if part.late:
             # What is late is kept apart: whether it came before a close was chance, so nothing may be decided from it. Its window is told of all the
             # same.
-            self._cells.ensure_open(whole._replace(late=False))
-        for key in (whole,) if part.start < state.folded.get(part.kind, 0) else (pane, whole):
+            for window in windows:
+                self._cells.ensure_open(window._replace(late=False))
+        for key in windows if monitor.windows.folded(pane) else (pane, *windows):
             known = self._cells.get(key)
             if known is not None and known.closed and not key.late:
                 self.counters.after_close += 1
@@ -256,7 +257,7 @@ class DetectPartition:
             monitor, settings = self._monitor(model), self._settings.model(model)
             monitor.fold(self._marks, parse_duration(self._settings.retention.panes))
             state, width = monitor.state, parse_duration(settings.pane)
-            gone = panes.foldable(self._engine, model, width, state.folded, forgotten=state.forgotten, limit=room)
+            gone = panes.foldable(self._engine, model, width, monitor.windows.limits(), forgotten=state.forgotten, limit=room)
             for key in gone:
                 self._cells.drop(key)
             room -= len(gone)
@@ -324,9 +325,9 @@ class DetectPartition:
         return panes.fetch(self._engine, keys)
 
     def _fetch_range(  # noqa: PLR0917 - the fields of a key, in the order of a key
-        self, model: str, reference_id: str, kind: PaneKind, width: int, since: int, until: int
+        self, model: str, reference_id: str, kind: PaneKind, width: int, since: int, until: int, *, late: bool = False
     ) -> list[panes.PaneRow]:
-        return panes.stretch(self._engine, model, reference_id=reference_id, kind=kind, width=width, since=since, until=until)
+        return panes.stretch(self._engine, model, reference_id=reference_id, kind=kind, width=width, since=since, until=until, late=late)
 
     def _sample_rows(self, key: PaneKey) -> int:
         """Return how many rows a cell keeps: a pane enough to learn from while there is no reference; a window none, it is written too often."""

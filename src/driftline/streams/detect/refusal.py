@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from driftline.contracts.errors import SettingsError
-from driftline.contracts.settings import Settings
+from driftline.contracts.settings import Settings, window_rule
 from driftline.contracts.times import format_duration, parse_duration
 from driftline.store.detect_rows import DetectImage
 
@@ -15,9 +15,13 @@ def refuse_other_settings(settings: Settings, image: DetectImage) -> None:
     """
     for row in image.panes:
         model = settings.model(row.model)
-        if not row.closed and row.width not in (parse_duration(model.pane), parse_duration(model.window)):
+        rule = window_rule(model)
+        fits = rule.events is not None if row.width < 0 else row.width in (parse_duration(model.pane), rule.slide, rule.longest)
+        if not row.closed and not fits:
             field = f"models.{row.model}.pane"
-            raise SettingsError(field, model.pane, f"the pane and window that open panes were made with, one of them {format_duration(row.width)}")
+            raise SettingsError(
+                field, model.pane, f"the pane and window that open panes were made with, one of them {format_duration(abs(row.width))}"
+            )
     size = settings.worker.block_size
     for block in image.blocks:
         # Where the log was cut inside a block, the rest of it went one offset a piece.

@@ -54,6 +54,18 @@ class Track(msgspec.Struct, kw_only=True):
         return [e for e in everything if e.opened_at <= moment and (e.ended_at is None or e.ended_at > moment)]
 
 
+class Filling(msgspec.Struct, kw_only=True):
+    """Where the windows by count of one reference stand. What they were cut at is logged by their cells and never moves."""
+
+    #: The open window's first pane, the end of its last one so far, and the events on time in its closed panes; ``until`` 0: none has closed.
+    start: int = 0
+    until: int = 0
+    n: int = 0
+    #: The end of the last window that was cut, and of the last one that was forgotten.
+    cut: int = 0
+    forgotten: int = 0
+
+
 class ModelState(msgspec.Struct, kw_only=True):
     """All of a model's tracks, and its policy's memory."""
 
@@ -63,6 +75,8 @@ class ModelState(msgspec.Struct, kw_only=True):
     #: Before these event times panes stand in their windows only, by kind; before ``forgotten`` nothing is kept.
     folded: dict[PaneKind, int] = {}
     forgotten: int = 0
+    #: By reference, where windows are cut by count.
+    fillings: dict[str, Filling] = {}
 
     def forget(self, before: int) -> None:
         """Let go of what lies before an event time: tracks whose windows are gone, unless one is all there is or has an open episode."""

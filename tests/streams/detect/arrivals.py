@@ -1,0 +1,89 @@
+"""Events as they arrive, through the pure cores of summarise and detect: what is concluded from one order of arrival."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+from sqlalchemy import Engine
+from tests.streams.records import Record
+
+from driftline.contracts.settings import Settings
+from driftline.contracts.summaries import Progress, SummaryMessage, encode_summary
+from driftline.contracts.times import parse_duration
+from driftline.detectors.parts import PartBuilder
+from driftline.store import closings, episodes, findings
+from driftline.streams.blocks import SourceBlocks
+from driftline.streams.detect.partition import DetectPartition
+from driftline.streams.reading import Reader
+from driftline.streams.references import ReferenceBook
+
+#: What an order of arrival may change: where in the log things stood, and how often a window was told of.
+ARRIVAL = {"revision", "offsets", "positions", "watermark", "by"}
+
+
+class Event(NamedTuple):
+    """One event of the stream."""
+
+    time: int
+    name: str
+    x: float
+
+
+def events_of(seed: int, start: int, seconds: int, rate: int, *, shift_at: int) -> list[Event]:
+    """Return a stream in the order of event time; ``x`` shifts by 1.5 after so many seconds."""
+    rng = np.random.default_rng(seed)
+    times = np.sort(rng.integers(start, start + seconds * 1_000, seconds * rate))
+    x = rng.normal(size=len(times)) + np.where(times >= start + shift_at * 1_000, 1.5, 0.0)
+    return [Event(int(t), f"e{i}", float(v)) for i, (t, v) in enumerate(zip(times, x, strict=True))]
+
+
+def conclude(
+    engine: Engine, settings: Settings, book: ReferenceBook, partitions: Sequence[Sequence[Event]], polls: Iterable[tuple[int, int]]
+) -> None:
+    """Let each poll (partition, how many events) be read, summarised and taken in; then an event far ahead closes what is open."""
+    lateness = parse_duration(settings.defaults.allowed_lateness)
+    reader = Reader(book, {}, lateness, 300_000)
+    sources = [
+        SourceBlocks(p, 0, 0, block_size=settings.worker.block_size, reader=reader, new_builder=lambda _: PartBuilder(5_000, 64, 10, {}))
+        for p in range(len(partitions))
+    ]
+    last = max(e.time for events in partitions for e in events)
+    logs = [[*events, Event(last + 600_000, f"end{p}", 0.0)] for p, events in enumerate(partitions)]
+    detect = DetectPartition(engine, settings, 0)
+    told = 0
+    rest = [(p, len(log)) for p, log in enumerate(logs)]
+    for p, n in [*polls, *rest]:
+        at = sources[p].position
+        records = [_record(p, offset, logs[p][offset]) for offset in range(at, min(at + n, len(logs[p])))]
+        if not records:
+            continue
+        sources[p].feed(reader.decode(records))
+        taken = sources[p].take()
+        reached = [Progress("summarise", p, len(logs), taken.position, taken.watermark, taken.commit, idle=False, newest=taken.newest)]
+        outcomes: list[Progress] = [msgspec.structs.replace(reached[0], source=f"join/{topic}") for topic in ("inference-events", "label-events")]
+        told_now: list[SummaryMessage] = [*taken.summaries, *reached, *outcomes]
+        messages = [encode_summary(m) for m in told_now]
+        detect.apply([Record(told + i, raw, topic="summaries") for i, raw in enumerate(messages)])
+        told += len(messages)
+    detect.checkpoint()
+
+
+def concluded(engine: Engine, *, ignored: set[str] = ARRIVAL) -> dict[str, Any]:
+    """Return everything that was said, by id."""
+
+    def bare(message: msgspec.Struct) -> dict[str, Any]:
+        return {k: v for k, v in msgspec.to_builtins(message).items() if k not in ignored}
+
+    return {
+        "findings": {f.finding_id: bare(f) for f in findings.history(engine, limit=10_000)},
+        "closings": {c.closing_id: bare(c) for c in closings.history(engine, "m")},
+        "alerts": {a.alert_id: bare(a) for a in episodes.alerts(engine, limit=10_000)},
+    }
+
+
+def _record(partition: int, offset: int, event: Event) -> Record:
+    value = {"event_id": event.name, "model": "m", "version": "1", "event_time": event.time, "features": {"x": event.x}, "score": 0.5}
+    return Record(offset, msgspec.json.encode(value), partition=partition, timestamp=event.time + 600_000)

@@ -1,0 +1,165 @@
+"""Windows of every kind: what is found in them does not depend on the order of arrival, on polls, deaths, or what has been folded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine
+from tests.streams.detect.arrivals import Event, conclude, concluded, events_of
+from tests.streams.detect.summaries import PANE, T0, Stream, built
+from tests.streams.detect.test_partition import concluded as everything
+from tests.streams.detect.test_partition import database, run
+
+from driftline.contracts.settings import Settings, build_settings
+from driftline.detectors.reference import build_reference
+from driftline.store import findings, panes, references
+from driftline.store.database import migrate, open_database
+from driftline.streams.detect import episode_keeper, folding, series
+from driftline.streams.references import ReferenceBook
+
+LATENESS = 8_000
+KINDS = {
+    "time": {"window": "20s"},
+    "sliding": {"window": "30s", "slide": "10s"},
+    "count": {"window": "90 events"},
+    "either": {"window": "20s or 150 events"},
+}
+OUTCOMES = built()
+RECORDS = Stream(OUTCOMES, seconds=110, shift_at=50).records()
+
+
+def settings_of(kind: str, **more: Any) -> Settings:
+    model = {"pane": "5s", "allowed_lateness": "8s", "alarm_budget": "1 per 1h", "label_wait": "20s", **KINDS[kind], **more}
+    return build_settings({"defaults": model, "worker": {"block_size": 16}})
+
+
+def plain() -> Any:
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=3_000)
+    times = np.linspace(T0 - 600_000, T0 - 1, len(x)).astype(np.int64)
+    return build_reference(model="m", version="1", task="classification", effective_from=0, origin="built", times=times, features={"x": x.tolist()})
+
+
+PLAIN = plain()
+EVENTS = events_of(1, T0, seconds=80, rate=10, shift_at=30)
+
+
+def told_of(folder: Path, kind: str, partitions: Sequence[Sequence[Event]], polls: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    for path in folder.glob("arrivals*"):
+        path.unlink()
+    engine = open_database(f"sqlite:///{folder / 'arrivals'}.db")
+    migrate(engine)
+    references.put(engine, PLAIN, [])
+    book = ReferenceBook()
+    book.add([PLAIN])
+    conclude(engine, settings_of(kind), book, partitions, polls)
+    told = concluded(engine)
+    told["cut"] = [(f.window_start, f.window_end, f.n, f.late) for f in findings.history(engine, limit=10_000)]
+    engine.dispose()
+    return told
+
+
+@pytest.fixture(scope="module")
+def in_order(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, Any]]:
+    known: dict[str, dict[str, Any]] = {}
+
+    def told(kind: str) -> dict[str, Any]:
+        if kind not in known:
+            known[kind] = told_of(tmp_path_factory.mktemp("order"), kind, [EVENTS], [(0, 50)] * 20)
+        return known[kind]
+
+    return told
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_windows_are_of_their_kind(kind: str, in_order: Callable[[str], dict[str, Any]]) -> None:
+    told = in_order(kind)
+    spans = sorted(told["cut"])
+    n = sum(rows for *_, rows, _ in spans)
+    if kind == "sliding":
+        assert {end - start for start, end, *_ in spans} == {30_000}
+        assert {b[1] - a[1] for a, b in pairwise(spans)} == {10_000}
+        assert n > 2 * len(EVENTS)
+    else:
+        assert all(a[1] <= b[0] for a, b in pairwise(spans))
+        assert n == len(EVENTS) or (kind == "count" and len(EVENTS) - 90 < n < len(EVENTS))
+    if kind == "count":
+        # Cut at the first pane with which the count is reached: less than a pane's events more.
+        assert all(90 <= rows < 90 + 80 for *_, rows, _ in spans)
+    if kind == "either":
+        ends = {(end - start == 20_000, rows >= 150) for start, end, rows, _ in spans[:-1]}
+        assert all(by_time or by_count for by_time, by_count in ends)
+        assert len(ends) > 1
+    assert next(a["status"] for a in told["alerts"].values()) == "opened"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_shuffled_within_the_lateness_everything_is_the_same(
+    kind: str, in_order: Callable[[str], dict[str, Any]], tmp_path: Path, data: st.DataObject
+) -> None:
+    rng = np.random.default_rng(data.draw(st.integers(0, 1 << 30), label="seed"))
+    several = data.draw(st.integers(1, 3), label="partitions")
+    # An event that arrives up to the lateness after its time is behind no event by more than that.
+    arrival = sorted(EVENTS, key=lambda e: (e.time + int(rng.integers(0, LATENESS)), e.name))
+    partitions: list[list[Event]] = [[] for _ in range(several)]
+    for event in arrival:
+        partitions[int(rng.integers(several))].append(event)
+    polls = [(int(rng.integers(several)), int(rng.integers(1, 60))) for _ in range(40)]
+    assert told_of(tmp_path, kind, partitions, polls) == in_order(kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 1 << 30))
+def test_later_than_that_the_counts_are_the_same_after_revisions(
+    kind: str, in_order: Callable[[str], dict[str, Any]], tmp_path: Path, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    tardy = rng.random(len(EVENTS)) < 0.1
+    delays = np.where(tardy, rng.integers(0, 60_000, len(EVENTS)), 0)
+    arrival = [e for _, e in sorted(zip((e.time + d for e, d in zip(EVENTS, delays.tolist(), strict=True)), EVENTS, strict=True))]
+    told = told_of(tmp_path, kind, [arrival], [(0, int(rng.integers(1, 60))) for _ in range(40)])
+    late = max(n for *_, n in told["cut"])
+    assert late or kind == "count"
+    spans = sorted(told["cut"])
+    if kind in ("time", "sliding"):
+        assert [span[:3] for span in spans] == [span[:3] for span in sorted(in_order(kind)["cut"])]
+    else:
+        # Where on-time events are fewer, windows are longer; each event stands in one of them still.
+        assert len(EVENTS) - (90 + 80 if kind == "count" else 0) < sum(rows for *_, rows, _ in spans) + (kind == "either") <= len(EVENTS) + 1
+
+
+@pytest.mark.parametrize("kind", ["sliding", "count", "either"])
+def test_polls_deaths_and_folding_change_nothing_with_outcomes_and_late_rows(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = settings_of(kind, allowed_lateness="5s", policy={"min_labelled": 10})
+    for module in (folding, series, episode_keeper):
+        monkeypatch.setattr(module, "LONGEST", 6)
+    rng = np.random.default_rng(len(kind))
+    cuts = sorted({0, len(RECORDS), *rng.integers(0, len(RECORDS), 20).tolist()})
+    polls = [RECORDS[a:b] for a, b in pairwise(cuts)]
+    deaths = frozenset(rng.integers(0, len(polls), 3).tolist())
+    with database(tmp_path, "again") as engine:
+        run(engine, wanted, polls, deaths)
+        told, held = everything(engine, with_panes=False), _windows(engine)
+        kept = {r.start for r in panes.panes(engine, "m", width=PANE)}
+    monkeypatch.setattr("driftline.streams.detect.windows.horizon", lambda *_: 0)
+    with database(tmp_path, "whole") as engine:
+        run(engine, wanted, [RECORDS[i : i + 30] for i in range(0, len(RECORDS), 30)])
+        assert everything(engine, with_panes=False) == told
+        assert _windows(engine) == held
+        assert len(kept) < len({r.start for r in panes.panes(engine, "m", width=PANE)})
+    assert any(f["performance"] for f in told["findings"].values())
+    assert told["decisions"]
+
+
+def _windows(engine: Engine) -> dict[tuple[str, int, int, bool], bytes]:
+    return {(r.kind, r.width, r.start, r.late): r.payload for r in panes.panes(engine, "m") if r.width != PANE}
