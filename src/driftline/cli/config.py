@@ -55,7 +55,7 @@ models:
     # weights: {row_id: 0}         # share of the attention; 0: shown, never alarms
     # weighting: importance        # of features without a weight; else all are equal
     # pane: 5s                     # 1h for a model with few events
-    # window: 1h
+    # window: 1h                # or 10000 events, or 1h or 10000 events; slide: 15m
     # policy:
     #   enabled: true              # retrain by itself
     #   cooldown: 7d

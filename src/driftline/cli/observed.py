@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from driftline.contracts.settings import window_rule
 from driftline.contracts.times import HOUR_MS, parse_duration
 from driftline.detectors.layout import layout_of
 from driftline.detectors.pane import Pane
 from driftline.store import panes
-from driftline.store.panes import FOREVER
+from driftline.store.panes import FOREVER, PaneRow
 
 if TYPE_CHECKING:
     from driftline.cli.state import State
@@ -34,11 +35,16 @@ class Observed:
 def observed(state: State, reference: Reference, kind: PaneKind, stretch: int) -> Observed | None:
     """Return what the windows that closed in the last ``stretch`` (ms) held, or the panes, as long as no window has closed; None without either."""
     own, layout = state.settings.model(reference.model), layout_of(reference, kind)
-    for width in (parse_duration(own.window), parse_duration(own.pane)):
+    rule = window_rule(own)
+    for width in (rule.longest if rule.events is None else None, parse_duration(own.pane)):
         rows = panes.stretch(state.engine, reference.model, reference_id=reference.reference_id, kind=kind, width=width, since=0, until=FOREVER)
         closed = [row for row in rows if row.closed]
-        closed = [row for row in closed if row.start + width > closed[-1].start + width - stretch]
+        closed = [row for row in closed if _end(row) > _end(closed[-1]) - stretch]
         if closed:
             held = Pane.merged([Pane.decode(row.payload, layout) for row in closed], layout)
-            return Observed(held.counts, held.n, len(closed) * width / HOUR_MS, closed[0].start, closed[-1].start + width)
+            return Observed(held.counts, held.n, sum(abs(row.width) for row in closed) / HOUR_MS, closed[0].start, _end(closed[-1]))
     return None
+
+
+def _end(row: PaneRow) -> int:
+    return row.start + abs(row.width)
