@@ -16,7 +16,7 @@ from driftline.contracts.errors import DecodeError
 from driftline.contracts.ids import content_hash
 
 Task = Literal["classification", "multiclass", "regression"]
-Role = Literal["feature", "prediction", "score", "outcome"]
+Role = Literal["feature", "prediction", "score", "outcome", "slice"]
 
 #: What of a feature's value a column holds: the value as it is (or only where it is whole, or a truth value); of a text its length in characters;
 #: of a point in time its age in days at the event's time, or its hour of the day (UTC).
@@ -29,6 +29,18 @@ ANY_VERSION = "*"
 NUMERIC_EXTRAS = ("null", "nan", "infinite", "wrong_type")
 #: Slots of a categorical column besides its values, in this order: ``value 0 .. value k-1, other, unseen, null, wrong_type``.
 CATEGORICAL_EXTRAS = ("other", "unseen", "null", "wrong_type")
+
+
+class Where(msgspec.Struct, frozen=True, kw_only=True):
+    """The rows that a column of role ``slice`` counts: those of its parent ``column`` in which ``feature`` has ``value`` (None: any other than the
+    values of the slices before it). ``number`` is its place among the feature's slices, from 1; ``label`` is how people are told of it.
+    """
+
+    column: str
+    feature: str
+    value: str | None
+    number: int
+    label: str
 
 
 class NumericColumn(msgspec.Struct, frozen=True, kw_only=True, tag="numeric"):
@@ -48,6 +60,8 @@ class NumericColumn(msgspec.Struct, frozen=True, kw_only=True, tag="numeric"):
     view: View | msgspec.UnsetType = msgspec.UNSET
     #: The greatest length that is told apart: the reference's rows had been cut to it.
     longest: int | msgspec.UnsetType = msgspec.UNSET
+    #: Of a slice: which rows it counts. What is unset is not part of a reference's hash.
+    where: Where | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def feature(self) -> str:
@@ -70,6 +84,7 @@ class CategoricalColumn(msgspec.Struct, frozen=True, kw_only=True, tag="categori
     counts: tuple[int, ...]
     source: str | msgspec.UnsetType = msgspec.UNSET
     view: View | msgspec.UnsetType = msgspec.UNSET
+    where: Where | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def feature(self) -> str:
@@ -100,6 +115,11 @@ class GridColumn(msgspec.Struct, frozen=True, kw_only=True, tag="grid"):
 
 
 Column = NumericColumn | CategoricalColumn | GridColumn
+
+
+def where_of(column: Column) -> Where | None:
+    """Return which rows a column counts, None where it counts all."""
+    return None if isinstance(column, GridColumn) or isinstance(column.where, msgspec.UnsetType) else column.where
 
 
 class TermCalibration(msgspec.Struct, frozen=True, kw_only=True):

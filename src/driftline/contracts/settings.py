@@ -150,6 +150,10 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     #: What the hour of the day or of the week explains is no drift. ``auto``: where the reference shows such a cycle, and holds enough of it.
     reference_calendar: Literal["none", "hour_of_day", "hour_of_week", "auto"] = "auto"
     importance: dict[str, float] = {}
+    #: Slices that are watched by themselves: values of a feature by name, or how many of its most frequent ones; all others are one slice more.
+    slices: dict[str, tuple[str, ...] | int] = {}
+    #: The features that are watched in each beside prediction, score and errors; without a list the five most important ones.
+    slice_features: tuple[str, ...] | None = None
     sample_rows_per_pane: int = 64
     learning_rows: int = 5000
     max_values: int = 32

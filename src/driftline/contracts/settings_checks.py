@@ -15,6 +15,7 @@ import msgspec
 from driftline.contracts.errors import SettingsError
 from driftline.contracts.pii import check_rules
 from driftline.contracts.sequential import check_detector
+from driftline.contracts.slices import check_slices
 from driftline.contracts.times import HOUR_MS, is_duration, parse_duration
 from driftline.contracts.windows import check_window
 
@@ -121,6 +122,7 @@ def _check_model(name: str, model: ModelSettings) -> None:
     check_window(model.window, model.slide, model.pane, name)
     parse_budget(model.alarm_budget, f"{name}.alarm_budget")
     check_rules(f"{name}.pii", model.pii)
+    check_slices(name, model.slices, model.slice_features, model.features)
     for field, (least, greatest) in _RANGES.items():
         _within(f"{name}.{field}", _attribute(model, field), least, greatest)
     for column, tolerance in model.tolerances.items():

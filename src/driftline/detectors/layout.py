@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from driftline.contracts.reference import Column, NumericColumn, Reference
+from driftline.contracts.reference import Column, NumericColumn, Reference, where_of
 from driftline.contracts.summaries import PaneKind
 
 #: Layouts kept at hand; each is a few kilobytes.
@@ -18,12 +18,17 @@ _KEPT = 4096
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """The columns of a summary: ``slots`` integers in all, column ``c`` from ``offsets[c]`` on, and two fixed-point sums for each numeric column."""
+    """The columns of a summary: ``slots`` integers in all, column ``c`` from ``offsets[c]`` on, and two fixed-point sums for each numeric column.
+
+    Slices stand after all other columns, of which there are ``whole``; ``slicers`` are the features that tell them apart, with their values.
+    """
 
     columns: tuple[Column, ...]
     slots: int
     offsets: dict[str, int]
     numeric: tuple[str, ...]
+    whole: int
+    slicers: dict[str, tuple[str, ...]]
 
     @classmethod
     def of(cls, columns: Sequence[Column]) -> Layout:
@@ -33,7 +38,16 @@ class Layout:
         for column in columns:
             offsets[column.name] = slots
             slots += column.slots
-        return cls(tuple(columns), slots, offsets, tuple(c.name for c in columns if isinstance(c, NumericColumn)))
+        numeric = tuple(c.name for c in columns if isinstance(c, NumericColumn))
+        slices = [(column, where) for column in columns if (where := where_of(column)) is not None]
+        if slices and [c.name for c, _ in slices] != [c.name for c in columns[-len(slices) :]]:
+            raise ValueError("slices stand after all other columns")
+        named: dict[str, dict[int, str]] = {}
+        for _, where in slices:
+            if where.value is not None:
+                named.setdefault(where.feature, {})[where.number] = where.value
+        slicers = {feature: tuple(values[number] for number in sorted(values)) for feature, values in named.items()}
+        return cls(tuple(columns), slots, offsets, numeric, len(columns) - len(slices), slicers)
 
     def slice_of(self, name: str) -> slice:
         """Return the slots of a column."""

@@ -29,6 +29,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     score: float | None
     label: float | str | bool
     label_time: int
+    #: What is kept of the features: the slices that it counts in are told from them.
+    features: Mapping[str, float | int | str | bool | None] = {}
 
 
 def outcome_columns(task: Task, predictions: Sequence[object], scores: Sequence[object], labels: Sequence[object]) -> dict[str, list[object]]:

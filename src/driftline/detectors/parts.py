@@ -100,7 +100,7 @@ class PartBuilder:
             return
         name, most = (reference.reference_id, self._sample_rows) if reference is not None else (LEARNING, self._learning_rows)
         layout = layout_of(reference, "features") if reference is not None else _EMPTY
-        table = Table.of(layout, _feature_values(layout, rows), len(rows))
+        table = Table.of(layout, _feature_values(layout, rows), len(rows), rows.features)
         for code, index in _groups(rows.times // self._pane * 2 + rows.late):
             key = (name, code // 2 * self._pane, bool(code % 2))
             tally = self._tallies.get(key)
@@ -177,7 +177,7 @@ def _signed_parts(reference: Reference, signed: Sequence[tuple[Outcome, Counted,
     layout = layout_of(reference, "outcomes")
     outcomes = [outcome for outcome, _, _ in signed]
     columns = outcome_columns(reference.task, [o.prediction for o in outcomes], [o.score for o in outcomes], [o.label for o in outcomes])
-    slots, sums = binned(layout, columns, len(outcomes))
+    slots, sums = binned(layout, columns, len(outcomes), {name: [o.features.get(name) for o in outcomes] for name in layout.slicers})
     groups: dict[tuple[Counted, int], list[int]] = {}
     for i, (_, counted, sign) in enumerate(signed):
         groups.setdefault((counted, sign), []).append(i)
@@ -200,7 +200,7 @@ def _signed_parts(reference: Reference, signed: Sequence[tuple[Outcome, Counted,
 def _feature_values(layout: Layout, rows: Rows) -> dict[str, Held]:
     """Return the values of each of the reference's columns."""
     values: dict[str, Held] = {}
-    for column in layout.columns:
+    for column in layout.columns[: layout.whole]:
         if column.role == "prediction":
             values[column.name] = rows.predictions
         elif column.role == "score":

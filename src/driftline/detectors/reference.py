@@ -21,6 +21,7 @@ from driftline.detectors.outcomes import outcome_columns
 from driftline.detectors.realised import metrics_of
 from driftline.detectors.rows import Held, Values
 from driftline.detectors.sample import MAX_TEXT
+from driftline.detectors.slicing import OF_OUTCOMES, Parent, Slicing, crossed_by, slice_columns, sliced_by
 from driftline.detectors.views import longest_of, viewed
 
 #: Names of the model's own columns, with ``model.`` before them where a feature is called the same.
@@ -36,8 +37,10 @@ _CATEGORICAL: dict[Task, tuple[str, ...]] = {
 #: What is watched of a feature that is no number or category itself.
 _VIEWS: dict[FeatureKind, tuple[View, ...]] = {"integer": ("integer",), "text": ("length",), "timestamp": ("age", "hour")}
 _LEAST_LOSS_SCALE = 1 / 64
+_NO_SLICES = Slicing()
+_Slice = tuple[Column, tuple[TermCalibration, ...]]
 
-_Made = tuple[Column, tuple[TermCalibration, ...]]
+_Made = tuple[Column, tuple[TermCalibration, ...], Ints]
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class _Shape:
             column, slots = boolean_column(name, role, values)
         else:
             column, slots = categorical_column(name, role, values, self.max_values, times)
-        return column, calibrate(column, slots, times)
+        return column, calibrate(column, slots, times), slots
 
     def columns(self, feature: str, values: Values, kind: FeatureKind | None, times: Ints, taken: Container[str]) -> list[_Made]:
         """Return the columns of one feature; those that hold something else than its value have names not yet ``taken``."""
@@ -74,7 +77,7 @@ class _Shape:
         column = replace(made, view=view, source=feature if name != feature else UNSET)
         if view == "length" and (longest := longest_of(held)) == MAX_TEXT:
             column = replace(column, longest=longest)
-        return column, calibrate(column, slots, times)
+        return column, calibrate(column, slots, times), slots
 
 
 def build_reference(
@@ -96,13 +99,15 @@ def build_reference(
     max_values: int = 32,
     bins: int = 64,
     max_features: int = 500,
+    slicing: Slicing = _NO_SLICES,
 ) -> Reference:
     """Return the sealed reference of ``n`` rows; no value in them can make it fail.
 
     ``times`` are epoch ms in any order. ``kinds`` are inferred where not given (``kinds.kind_of``). Rows that are
     not ``scored`` count for the features only; a label of None is none yet. ``label_delays`` (ms) are one
     a row (what stands beside a row without a label does not matter), or of a length of their own where nobody knows
-    whose they are. Features beyond ``max_features`` are left out. ValueError without rows, or where lengths differ.
+    whose they are. Features beyond ``max_features`` are left out. ``slicing`` says which slices are watched
+    by themselves. ValueError without rows, or where lengths differ.
     """
     at = np.asarray(times, np.int64)
     _check_lengths(len(at), features, predictions, scores, labels, scored)
@@ -129,6 +134,14 @@ def build_reference(
     prompt = np.flatnonzero(labelled)[slice(None) if known is None or p95 is None else known <= p95]
     tried = [_outcome(task, name, [values[i] for i in prompt], when[prompt], shape) for name, values in outcomes.items()]
     results = [result for result in tried if result is not None]
+    shares = _importance(importance or {}, chosen)
+    rows, scored_rows = np.arange(len(at)), np.flatnonzero(mask)
+    parents = [Parent(column, slots, rows if column.role == "feature" else scored_rows) for column, _, slots in made]
+    judged = {name: scored_rows[prompt[[outcomes[name][i] is not None for i in prompt]]] for name in outcomes}
+    errors = [Parent(column, slots, judged[column.name]) for column, _, slots in results]
+    slices, error_slices = _slices(slicing, {name: features[name] for name in chosen}, shares, parents, errors, at)
+    whole = [*((column, terms) for column, terms, _ in made), *slices]
+    judged_by = [*((column, terms) for column, terms, _ in results), *error_slices]
     return seal(
         Reference(
             model=model,
@@ -136,19 +149,46 @@ def build_reference(
             effective_from=int(effective_from),
             origin=origin,
             task=task,
-            columns=tuple(column for column, _ in made),
-            outcomes=tuple(column for column, _ in results),
+            columns=tuple(column for column, _ in whole),
+            outcomes=tuple(column for column, _ in judged_by),
             rows=len(at),
             labelled_rows=int(labelled.sum()),
             span_start=int(at.min()),
             span_end=int(at.max()),
-            terms=tuple(term for _, terms in made for term in terms),
-            outcome_terms=tuple(term for _, terms in results for term in terms),
+            terms=tuple(term for _, terms in whole for term in terms),
+            outcome_terms=tuple(term for _, terms in judged_by for term in terms),
             label_delay_p95=p95,
             performance=metrics_of(task, {name: [values[i] for i in prompt] for name, values in outcomes.items()}),
-            importance=_importance(importance or {}, chosen),
+            importance=shares,
         )
     )
+
+
+def _slices(  # noqa: PLR0917 - one caller's local names
+    slicing: Slicing,
+    features: Mapping[str, Values],
+    importance: Mapping[str, float],
+    parents: Sequence[Parent],
+    errors: Sequence[Parent],
+    times: Ints,
+) -> tuple[list[_Slice], list[_Slice]]:
+    """Return the slices of the events' columns, and of the outcomes'."""
+    if not slicing.values:
+        return [], []
+    crossed = crossed_by(slicing, list(features), importance)
+    taken, judged = {p.column.name for p in parents}, {p.column.name for p in errors}
+    found: tuple[list[_Slice], list[_Slice]] = ([], [])
+    for sliced in sliced_by(slicing, features):
+        # A feature is always the same in its own slices.
+        inside = [p for p in parents if p.column.role != "feature" or (_feature(p) in crossed and _feature(p) != sliced.feature)]
+        found[0].extend(slice_columns(sliced, inside, times, taken))
+        if not sliced.hidden:
+            found[1].extend(slice_columns(sliced, [p for p in errors if p.column.name in OF_OUTCOMES], times, judged))
+    return found
+
+
+def _feature(parent: Parent) -> str:
+    return parent.column.name if isinstance(parent.column, GridColumn) else parent.column.feature
 
 
 def _outcome(task: Task, name: str, values: list[object], times: Ints, shape: _Shape) -> _Made | None:
@@ -160,13 +200,14 @@ def _outcome(task: Task, name: str, values: list[object], times: Ints, shape: _S
     if task == "classification" and name in ("loss", "brier"):
         # A near-perfect reference has losses of 1e-6: a later collapse, at most 13.8, has to stay far below 1,000 scales.
         column, slots = numeric_column(name, "outcome", present, shape.bins, _LEAST_LOSS_SCALE)
-        return column, calibrate(column, slots, when)
+        return column, calibrate(column, slots, when), slots
     if name != "score_by_label":
         return shape.column(name, "outcome", present, "categorical" if name in _CATEGORICAL[task] else "numeric", when)
     scores = np.array([pair[0] for pair in present if isinstance(pair, tuple)], np.float64)
     grid = GridColumn(name=name, role="outcome", edges=edges_of(scores, shape.bins), counts=())
-    counts = np.bincount(slots_of(grid, present), minlength=grid.slots)
-    return GridColumn(name=name, role="outcome", edges=grid.edges, counts=tuple(counts.tolist())), ()
+    slots = slots_of(grid, present)
+    counts = np.bincount(slots, minlength=grid.slots)
+    return GridColumn(name=name, role="outcome", edges=grid.edges, counts=tuple(counts.tolist())), (), slots
 
 
 def _outcomes(task: Task, said: Values | None, scores: Values | None, labels: Values | None, times: Ints) -> dict[str, list[object]]:

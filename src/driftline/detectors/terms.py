@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from driftline.contracts.reference import Column, GridColumn, Reference, TermCalibration
+from driftline.contracts.reference import Column, GridColumn, Reference, TermCalibration, where_of
 from driftline.contracts.settings import ModelSettings, budget_hours
 from driftline.contracts.summaries import PaneKind
 from driftline.contracts.times import HOUR_MS
@@ -20,6 +20,8 @@ from driftline.detectors.moments import Floats, moments_of
 
 #: Probability that the reference's own error exceeds a tolerance, over all terms together.
 REFERENCE_RISK = 0.05
+#: What of the budget, and of that probability, all slices have together: one in four false alarms may be a slice's.
+SLICE_SHARE = 0.25
 KINDS: tuple[PaneKind, ...] = ("features", "outcomes")
 #: How a column's weight is split over its terms: what happens most, and matters most when it does, waits least. Equal for the values of a category.
 TERM_WEIGHTS = {"location": 4.0, "scale": 2.0}
@@ -79,10 +81,20 @@ def term_tables(reference: Reference, config: DeciderConfig, extras: Sequence[Ex
     """Return the tables of both kinds of pane; the weights of all calibrated terms, and of what is watched beside the
     tables, sum to 1.
     """
-    count = sum(len(moments_of(column).terms) for kind in KINDS for column in _columns(reference, kind))
-    risk = REFERENCE_RISK / max(count, 1)
     weights, _ = shares(reference, config, extras)
-    return {kind: _table(reference, config, kind, risk, weights) for kind in KINDS}
+    risks = _risks(reference)
+    return {kind: _table(reference, config, kind, risks, weights) for kind in KINDS}
+
+
+def _risks(reference: Reference) -> tuple[float, float]:
+    """Return for one term, of a whole column and of a slice, the probability that the reference's own error exceeds its tolerance."""
+    counts = [0, 0]
+    for kind in KINDS:
+        for column in _columns(reference, kind):
+            counts[where_of(column) is not None] += len(moments_of(column).terms)
+    whole, slices = counts
+    share = SLICE_SHARE if slices else 0.0
+    return REFERENCE_RISK * (1 - share) / max(whole, 1), REFERENCE_RISK * share / max(slices, 1)
 
 
 def _columns(reference: Reference, kind: PaneKind) -> tuple[Column, ...]:
@@ -96,7 +108,7 @@ def _calibrations(reference: Reference, kind: PaneKind) -> dict[tuple[str, str],
 
 def shares(reference: Reference, config: DeciderConfig, extras: Sequence[Extra]) -> tuple[dict[tuple[PaneKind, str, str], float], dict[str, float]]:
     """Return the weight of each calibrated term and, by name, of each extra: a column's weight is split over its
-    terms, and all sum to 1.
+    terms, and all sum to 1. Slices have ``SLICE_SHARE`` of it together, however many they are.
     """
     weights: dict[tuple[PaneKind, str, str], float] = {}
     importance = reference.importance_by_column()
@@ -108,10 +120,17 @@ def shares(reference: Reference, config: DeciderConfig, extras: Sequence[Extra])
             parts = {term: TERM_WEIGHTS.get(term, 1.0) for term in terms}
             weights |= {(kind, column.name, term): weight * part / sum(parts.values()) for term, part in parts.items()}
     beside = {extra.name: max(extra.weight * config.weights.get(extra.column, 1.0), 0.0) for extra in extras}
-    total = sum(weights.values()) + sum(beside.values())
-    if total <= 0:
+    sliced = {column.name for kind in KINDS for column in _columns(reference, kind) if where_of(column) is not None}
+    slices = sum(weight for key, weight in weights.items() if key[1] in sliced)
+    whole = sum(weights.values()) - slices + sum(beside.values()) if slices else sum(weights.values()) + sum(beside.values())
+    if whole <= 0 and slices <= 0:
         return {}, dict.fromkeys(beside, 0.0)
-    return {key: weight / total for key, weight in weights.items()}, {name: weight / total for name, weight in beside.items()}
+    part = 0.0 if slices <= 0 else 1.0 if whole <= 0 else SLICE_SHARE
+    per_slice, per_whole = part / max(slices, 1e-300), (1 - part) / max(whole, 1e-300)
+    return (
+        {key: weight * (per_slice if key[1] in sliced else per_whole) for key, weight in weights.items()},
+        {name: weight * per_whole for name, weight in beside.items()},
+    )
 
 
 def _weight(reference: Reference, importance: Mapping[str, float], config: DeciderConfig, column: Column) -> float:
@@ -125,16 +144,17 @@ def _weight(reference: Reference, importance: Mapping[str, float], config: Decid
 
 
 def _told(by_name: Mapping[str, float], column: Column) -> float | None:
-    """Return what the user says of a column: by its own name, or by that of the feature it is made of."""
+    """Return what the user says of a column: by its own name, of a slice by that of the whole column, or by that of the feature it is made of."""
+    where = where_of(column)
     feature = column.name if isinstance(column, GridColumn) else column.feature
-    return by_name.get(column.name, by_name.get(feature))
+    return by_name.get(column.name, by_name.get(feature if where is None else where.column, by_name.get(feature)))
 
 
 def _table(
     reference: Reference,
     config: DeciderConfig,
     kind: PaneKind,
-    risk: float,
+    risks: tuple[float, float],
     weights: Mapping[tuple[PaneKind, str, str], float],
 ) -> TermTable:
     calibrations = _calibrations(reference, kind)
@@ -148,7 +168,7 @@ def _table(
         variance = np.array([entry.variance_hours if entry else 0.0 for entry in entries])
         n = moments.base @ np.asarray(column.counts, np.float64)
         told = _told(config.tolerances, column)
-        tolerance = tolerances_of(moments, config.tolerance if told is None else told, n, variance, span, risk=risk)
+        tolerance = tolerances_of(moments, config.tolerance if told is None else told, n, variance, span, risk=risks[where_of(column) is not None])
         known = np.array([entry is not None and entry.calibrated for entry in entries], dtype=np.bool_)
         bets = bets_of(moments, tolerance, variance, known)
         weight = np.array([weights.get((kind, column.name, term), 0.0) for term in moments.terms])

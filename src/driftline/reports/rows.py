@@ -84,7 +84,7 @@ def shown(text: str) -> str:
 def _ranked(reference: Reference, first: list[str]) -> list[Column]:
     places = {name: i for i, name in reversed(list(enumerate(first)))}
     importance = reference.importance_by_column()
-    known = [c for c in reference.columns if isinstance(c, NumericColumn | CategoricalColumn)]
+    known = [c for c in reference.columns if isinstance(c, NumericColumn | CategoricalColumn) and c.role != "slice"]
     return sorted(known, key=lambda c: (places.get(c.name, len(first)), -importance.get(c.name, 0.0)))
 
 

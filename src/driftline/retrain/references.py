@@ -19,6 +19,7 @@ from driftline.contracts.summaries import SampleRow
 from driftline.contracts.times import parse_duration
 from driftline.detectors.kinds import kinds_in
 from driftline.detectors.reference import build_reference
+from driftline.detectors.slicing import Slicing
 from driftline.detectors.values import canonical_text, finite_number
 from driftline.retrain.matrix import Columns
 from driftline.retrain.models import Answers
@@ -76,6 +77,7 @@ def turned_reference(
         importance=dict(importance),
         max_values=settings.max_values,
         max_features=settings.max_features,
+        slicing=Slicing.of(settings),
     )
 
 
@@ -115,6 +117,7 @@ def first_reference(
         importance=dict(importance),
         max_values=settings.max_values,
         max_features=settings.max_features,
+        slicing=Slicing.of(settings),
     )
 
 

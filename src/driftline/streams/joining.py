@@ -109,6 +109,7 @@ def _outcome(row: OutcomeRow) -> Outcome:
         score=row.score,
         label=row.label,
         label_time=row.label_time,
+        features=row.features,
     )
 
 

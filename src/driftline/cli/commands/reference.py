@@ -157,6 +157,7 @@ def built(rows: ReferenceRows, own: ModelSettings, *, model: str, version: str, 
 
     from driftline.contracts.reference import Task
     from driftline.detectors.reference import build_reference
+    from driftline.detectors.slicing import Slicing
 
     kinds: dict[str, FeatureKind] = {name: kind for name, kind in own.features.items() if name in rows.features}
     return build_reference(
@@ -174,6 +175,7 @@ def built(rows: ReferenceRows, own: ModelSettings, *, model: str, version: str, 
         importance=own.importance,
         max_values=own.max_values,
         max_features=own.max_features,
+        slicing=Slicing.of(own),
     )
 
 

@@ -10,6 +10,7 @@ from driftline.contracts.reference import ANY_VERSION, Reference, Task
 from driftline.contracts.settings import ModelSettings
 from driftline.contracts.summaries import SampleRow
 from driftline.detectors.reference import build_reference
+from driftline.detectors.slicing import Slicing
 
 
 def learned_reference(model: str, settings: ModelSettings, rows: list[SampleRow], effective_from: int) -> tuple[Reference, list[SampleRow]]:
@@ -37,6 +38,7 @@ def learned_reference(model: str, settings: ModelSettings, rows: list[SampleRow]
         importance=settings.importance,
         max_values=settings.max_values,
         max_features=settings.max_features,
+        slicing=Slicing.of(settings),
     )
     return reference, kept
 
