@@ -28,19 +28,20 @@ def watch(run: Run, tolerance: float, until: Until) -> list[Alarm]:
     reference = reference_of(run)
     decider = Decider(reference, DeciderConfig(run.budget_hours, tolerance))
     slots = {kind: _slots(reference, kind, run) for kind in _kinds(reference)}
-    state, alarms = decider.start(), []
+    # Each kind of pane has evidence of its own.
+    states, alarms = dict.fromkeys(slots, decider.start()), []
     for first, last, end in panes_of(run):
         for kind, held in slots.items():
             seen = held[:, first:last].ravel()
             counts = np.bincount(seen[seen >= 0], minlength=layout_of(reference, kind).slots)
-            state = decider.step(state, kind, counts, end, run.pane_ms / HOUR_MS)
-        verdict = decider.verdict(state)
-        if verdict.crossed:
-            named = tuple(dict.fromkeys(_NAMES.get(c.column, c.column) for c in verdict.carriers if c.share >= _LEAST_SHARE))
-            alarms.append(Alarm(last, named, verdict.onset))
-            state = decider.start()
-            if until is not None and last > until:
-                break
+            states[kind] = decider.step(states[kind], kind, counts, end, run.pane_ms / HOUR_MS)
+            verdict = decider.verdict(states[kind])
+            if verdict.crossed:
+                named = tuple(dict.fromkeys(_NAMES.get(c.column, c.column) for c in verdict.carriers if c.share >= _LEAST_SHARE))
+                alarms.append(Alarm(last, named, verdict.onset))
+                states[kind] = decider.start()
+        if until is not None and alarms and alarms[-1].row > until:
+            break
     return alarms
 
 

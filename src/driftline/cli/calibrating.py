@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from driftline.cli.columns import ReferenceRows
 from driftline.contracts.errors import SettingsError
-from driftline.contracts.reference import Reference
+from driftline.contracts.reference import GridColumn, Reference
 from driftline.contracts.settings import ModelSettings
 from driftline.contracts.summaries import PaneKind, SampleRow
 from driftline.contracts.times import HOUR_MS, is_duration, parse_duration
@@ -22,6 +22,7 @@ from driftline.detectors.nullrun import NullRun, null_run
 from driftline.detectors.outcomes import outcome_columns
 from driftline.detectors.preview import TermPreview, term_previews
 from driftline.detectors.rows import Held
+from driftline.detectors.views import features_of, viewed
 
 #: Fewer rows in a reference's sample say nothing about how its rows follow one another.
 MIN_SAMPLE = 500
@@ -101,7 +102,7 @@ def plan_for(reference: Reference, settings: ModelSettings, budget_hours: float,
 def from_file(reference: Reference, rows: ReferenceRows, name: str) -> Drawn:
     """Draw from all rows of a file, of which the reference was made; their labels at the time of their events."""
     times = np.asarray(rows.times, np.int64)
-    features = _by_role(reference, rows.features, rows.predictions, rows.scores)
+    features = _by_role(reference, rows.features, rows.predictions, rows.scores, times)
 
     def courses(plan: Plan) -> list[Course]:
         made = [course_of(reference, "features", features, times, plan)]
@@ -127,10 +128,10 @@ def from_reference(reference: Reference, settings: ModelSettings, sample: Sequen
 
         return Drawn(words, drawn, independent=True)
     default = settings.pii.get("*", "keep")
-    kept = [c.name for c in reference.columns if c.role == "feature" and settings.pii.get(c.name, default) == "keep"]
+    kept = [name for name in features_of(reference) if settings.pii.get(name, default) == "keep"]
     features = {name: [row.features.get(name) for row in sample] for name in kept}
-    values = _by_role(reference, features, [row.prediction for row in sample], [row.score for row in sample])
     times = np.array([row.event_time for row in sample], np.int64)
+    values = _by_role(reference, features, [row.prediction for row in sample], [row.score for row in sample], times)
     words = f"{len(sample):,} of the reference's {reference.rows:,} rows in blocks of time, features only (outcomes are not stored)"
     return Drawn(words, lambda plan: [course_of(reference, "features", values, times, plan)])
 
@@ -148,12 +149,17 @@ def rate_of(text: str, option: str = "--rate") -> float:
 
 
 def _by_role(
-    reference: Reference, features: Mapping[str, Sequence[object]], predictions: Sequence[object] | None, scores: Sequence[object] | None
+    reference: Reference,
+    features: Mapping[str, Sequence[object]],
+    predictions: Sequence[object] | None,
+    scores: Sequence[object] | None,
+    times: Ints,
 ) -> dict[str, Held]:
-    """The values of the reference's columns that there are any of."""
+    """The values of the reference's columns that there are any of, as its columns see them."""
     found: dict[str, Held] = {}
     for column in reference.columns:
-        values = {"prediction": predictions, "score": scores}.get(column.role, features.get(column.name))
+        feature = column.name if isinstance(column, GridColumn) else column.feature
+        values = {"prediction": predictions, "score": scores}.get(column.role, features.get(feature))
         if values is not None and any(value is not None for value in values):
-            found[column.name] = values
+            found[column.name] = viewed(column, values, times)
     return found

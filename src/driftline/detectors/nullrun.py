@@ -42,16 +42,17 @@ def null_run(decider: Decider, courses: Sequence[Course], plan: Plan, *, seed: i
     """
     mean_block = 1.0 if independent else max(plan.series / BLOCKS, 1.0)
     order = stationary(plan.series, plan.panes, mean_block, np.random.default_rng(seed), period=plan.period)
-    hours, state, false = plan.pane_ms / HOUR_MS, decider.start(), 0
+    hours, false = plan.pane_ms / HOUR_MS, 0
+    states = [decider.start() for _ in courses]  # each kind of pane has evidence of its own
     held = [course.counts.indptr for course in courses]
     for at, place in enumerate(order.tolist(), start=1):
-        for course, pointers in zip(courses, held, strict=True):
+        for i, (course, pointers) in enumerate(zip(courses, held, strict=True)):
             if pointers[place] == pointers[place + 1]:  # a pane without events is never closed
                 continue
             counts = course.counts[[place], :].toarray()[0]
-            state = decider.step(state, course.kind, counts, at * plan.pane_ms, hours)
-        if decider.verdict(state).crossed:
-            false, state = false + 1, decider.start()
+            states[i] = decider.step(states[i], course.kind, counts, at * plan.pane_ms, hours)
+            if decider.verdict(states[i]).crossed:
+                false, states[i] = false + 1, decider.start()
     allowed = plan.panes * hours / decider.budget
     low, high = poisson_interval(false)
     rows = max((course.rows for course in courses), default=0)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 
-from driftline.contracts.reference import Column, Reference, TermCalibration
+from driftline.contracts.reference import Column, GridColumn, Reference, TermCalibration
 from driftline.contracts.summaries import PaneKind
 from driftline.contracts.times import HOUR_MS
 from driftline.detectors.calibration import COARSEST, MIN_BLOCKS, MIN_REGIMES, MIN_ROWS
@@ -57,7 +57,7 @@ def term_previews(reference: Reference, config: DeciderConfig, rates: Mapping[Pa
                     weight=float(table.mass[i].sum()),
                     rate=rate,
                     tolerance=float(table.tolerance[i]),
-                    tolerance_set=config.tolerances.get(name, config.tolerance),
+                    tolerance_set=_tolerance(config, name, column),
                     tolerance_reference=float(bare[kind].tolerance[i]),
                     variance_hours=float(table.variance[i]),
                     calibrated=calibrated,
@@ -73,6 +73,11 @@ def own_rates(reference: Reference) -> dict[PaneKind, float]:
     hours = (reference.span_end - reference.span_start) / HOUR_MS
     counted = max((sum(c.counts) for c in reference.outcomes), default=0)
     return {"features": reference.rows / hours, "outcomes": counted / hours} if hours > 0 else {"features": 0.0, "outcomes": 0.0}
+
+
+def _tolerance(config: DeciderConfig, name: str, column: Column | None) -> float:
+    feature = name if column is None or isinstance(column, GridColumn) else column.feature
+    return config.tolerances.get(name, config.tolerances.get(feature, config.tolerance))
 
 
 def _rows(column: Column | None, term: str) -> tuple[int, int]:

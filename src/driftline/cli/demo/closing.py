@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Engine
 
+from driftline.cli.demo.comparing import show_comparison
+from driftline.cli.demo.comparison import Comparison
 from driftline.cli.demo.monthly import Figures, Month
 from driftline.cli.demo.stage import MODEL, Scene
 from driftline.contracts.findings import ModelVersion
@@ -40,10 +42,13 @@ class Result(msgspec.Struct, kw_only=True):
     triggers: list[TriggerRow]
     turns: list[ModelVersion]
     reports: dict[str, str]
+    comparison: Comparison | None = None
     open: list[str] = []
 
 
-def collect(scene: Scene, *, days: int, events: int, labels: int, lost: int, seconds: float, months: list[Month]) -> Result:
+def collect(
+    scene: Scene, *, days: int, events: int, labels: int, lost: int, seconds: float, months: list[Month], comparison: Comparison | None = None
+) -> Result:
     """Return what the stores hold after the last day."""
     engine = scene.engine
     found = sorted(episodes.history(engine, MODEL, limit=10_000), key=lambda e: (e.opened_at, e.episode_id))
@@ -57,6 +62,7 @@ def collect(scene: Scene, *, days: int, events: int, labels: int, lost: int, sec
         watched_events=_watched(engine, parse_duration(scene.settings.model(MODEL).window)),
         joined_labels=_joined(engine, int(scene.flights.event_ms[scene.flights.in_months(3, 12)].min())),
         months=months,
+        comparison=comparison,
         episodes=found,
         triggers=sorted(triggers.history(engine, MODEL, limit=10_000), key=lambda row: row.trigger.at),
         turns=versions.history(engine, MODEL),
@@ -71,6 +77,8 @@ def show(result: Result, console: Console) -> None:
     console.print(_month_table(result.months))
     console.print(_episode_table(result))
     console.print(_trial_table(result))
+    if result.comparison is not None:
+        show_comparison(result.comparison, console)
     console.print(
         f"{result.events:,} events and {result.labels:,} labels in {result.seconds:.0f} s, {result.events_per_second:,.0f} a second "
         f"(the clock's waits included); {result.watched_events:,} events watched, {result.joined_labels:,} labels joined, {result.lost} lost.",

@@ -28,6 +28,9 @@ def demo_command(
     ] = None,
     state_dir: Annotated[Path | None, typer.Option(help="Where state, logs and reports go; a new folder below .driftline by default.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the broker running at the end.")] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Only compare, without Kafka: what other systems' rules would have said of the same flights.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")] = False,
 ) -> None:
     """Watch a real year: 270,000 flights scored and published in order, their arrivals as labels, drift found, challengers tried.
@@ -40,6 +43,9 @@ def demo_command(
     console = Console(stderr=as_json)
     if not console.is_terminal:
         console = Console(stderr=as_json, width=_FILE_WIDTH)
+    if compare:
+        _compare(console, as_json=as_json)
+        return
     state = (state_dir or _new_folder()).absolute()
     state.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
@@ -50,9 +56,26 @@ def demo_command(
         if not keep and bootstrap is None:
             stop_broker(state / "broker")
     if as_json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(result)).decode() + "\n")
+        _write(result)
     console.print(f"State, logs and reports: {state} ({time.monotonic() - begun:.0f} s in all)", highlight=False)
     raise typer.Exit(1 if result.open else 0)
+
+
+def _compare(console: Console, *, as_json: bool) -> None:
+    from driftline.cli.demo.comparing import show_comparison
+    from driftline.cli.demo.comparison import compare
+    from driftline.cli.demo.flights import load
+    from driftline.cli.demo.stage import decider_config
+
+    console.print("Reading the flights of 2013, and asking four ways of watching what they make of them.", highlight=False)
+    told = compare(load(), decider_config())
+    show_comparison(told, console)
+    if as_json:
+        _write(told)
+
+
+def _write(result: object) -> None:
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(result)).decode() + "\n")
 
 
 def _new_folder() -> Path:

@@ -12,12 +12,14 @@ from threadpoolctl import threadpool_limits
 from driftline.cli.demo.clock import wait_for_rest
 from driftline.cli.demo.closing import Result, collect, show
 from driftline.cli.demo.command import FIRST_MONTH, LAST_MONTH
+from driftline.cli.demo.comparison import compare
 from driftline.cli.demo.monthly import by_month
 from driftline.cli.demo.screen import Screen
 from driftline.cli.demo.service import ScoringService
 from driftline.cli.demo.stage import MODEL, Scene, set_scene
 from driftline.cli.demo.workers import Workers
 from driftline.cli.lag import LagWatch
+from driftline.detectors.decider import DeciderConfig
 from driftline.store import versions
 
 
@@ -36,7 +38,12 @@ def run_demo(state: Path, bootstrap: str | None, days: int, console: Console) ->
         service.close()
         console.print("The year is over; scoring it with the two rivals.", highlight=False)
         months = by_month(scene.flights, scene.champion, service.scored, FIRST_MONTH, LAST_MONTH)
-        result = collect(scene, days=lived, events=service.events, labels=service.labels, lost=service.publisher.lost, seconds=seconds, months=months)
+        # Others are asked about the whole year: of a part of it there is little to compare.
+        comparison = compare(scene.flights, DeciderConfig.of(scene.settings.model(MODEL))) if not days else None
+        result = collect(
+            scene, days=lived, events=service.events, labels=service.labels, lost=service.publisher.lost, seconds=seconds, months=months,
+            comparison=comparison,
+        )  # fmt: skip
     show(result, console)
     return result
 

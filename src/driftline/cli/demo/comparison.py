@@ -1,0 +1,186 @@
+"""What others would have said of the same flights: alarms by feature, inside the reference and after it.
+
+ADWIN is River's with its default on standardised values; Evidently's default and NannyML's rule look day by day; ours is the decider at the demo's
+budget and tolerance with the reference of January and February throughout, for nobody accepts anything or retrains in their worlds. In all of
+them only the flights speak, without a model: the features, and whether a flight was late, told at its departure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from river import drift
+
+from driftline.cli.demo.flights import CATEGORICAL, FEATURES, Flights
+from driftline.cli.demo.offline import Year
+from driftline.contracts.findings import Alert
+from driftline.contracts.reference import Reference
+from driftline.contracts.times import HOUR_MS, format_time
+from driftline.detectors.bootstrap import Plan, course_of
+from driftline.detectors.chunk_rules import EVIDENTLY_LIMIT, NANNYML_LIMIT, evidently, nannyml
+from driftline.detectors.decider import DeciderConfig
+from driftline.detectors.outcomes import outcome_columns
+from driftline.detectors.reference import build_reference
+
+#: What ours calls the share of late flights.
+LATE, _LABEL = "late", "label"
+_REFERENCE, _LIVE = (1, 2), (3, 12)
+_CATEGORIES = frozenset({*CATEGORICAL, LATE})
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True):
+    """What one way of watching said of one feature: alarms ``inside`` the reference, and ``after`` it (in ``days`` days).
+
+    ``dates`` are those of the first and the last alarm after it, of ours of each, whose ``causes`` are told in words.
+    """
+
+    inside: int
+    after: int
+    days: int
+    dates: list[str]
+    causes: list[str] = []
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """By feature and way of watching; ``adwin`` has none for categories. ``alerts``: ours, each with its sentence."""
+
+    budget_hours: float
+    tolerance: float
+    allowed: float
+    by_feature: dict[str, dict[str, Said]]
+    totals: dict[str, Said]
+    alerts: list[str]
+
+
+def compare(flights: Flights, config: DeciderConfig) -> Comparison:
+    """Return the comparison over the year."""
+    values = _columns(flights)
+    told: dict[str, dict[str, Said]] = {name: {} for name in values}
+    parts = {part: flights.in_months(*part) for part in (_REFERENCE, _LIVE)}
+    for name, column in values.items():
+        inside, after = (column[parts[part]] for part in (_REFERENCE, _LIVE))
+        days = [_days(flights.day[parts[part]]) for part in (_REFERENCE, _LIVE)]
+        if name not in CATEGORICAL:
+            told[name]["adwin"] = _adwin(inside, after, flights.day[parts[_LIVE]])
+        for rule, statistic, limit in (
+            ("evidently", evidently(inside, category=name in _CATEGORIES), EVIDENTLY_LIMIT),
+            ("nannyml", nannyml([inside[day] for day in days[0]], category=name in _CATEGORIES), NANNYML_LIMIT),
+        ):
+            flagged = [[statistic(part[day]) > limit for day in of] for part, of in zip((inside, after), days, strict=True)]
+            dates = [_date(flights.day[parts[_LIVE]][day.start]) for day, flag in zip(days[1], flagged[1], strict=True) if flag]
+            told[name][rule] = Said(inside=sum(flagged[0]), after=sum(flagged[1]), days=len(days[1]), dates=dates[:1] + dates[1:][-1:])
+    reference = _reference(flights, parts[_REFERENCE])
+    inside_alerts, alerts = (_ours(flights, reference, config, parts[part]) for part in (_REFERENCE, _LIVE))
+    for name in values:
+        told[name]["driftline"] = _said(name, inside_alerts, alerts, days=told[name]["evidently"].days)
+    live_hours = float(flights.event_ms[parts[_LIVE]].max() - flights.event_ms[parts[_LIVE]].min()) / HOUR_MS
+    return Comparison(
+        budget_hours=config.budget_hours,
+        tolerance=config.tolerance,
+        allowed=live_hours / config.budget_hours,
+        by_feature=told,
+        totals={way: _total(told, way) for way in ("adwin", "evidently", "nannyml", "driftline")},
+        alerts=[f"{_day_of(alert)} {alert.status}: {alert.sentence}" for alert in alerts],
+    )
+
+
+def _columns(flights: Flights) -> dict[str, Floats]:
+    """Each feature as numbers, categories as codes; NaN where there is none."""
+    found: dict[str, Floats] = {}
+    for name in FEATURES:
+        cells = flights.columns[name]
+        if name in CATEGORICAL:
+            codes = {value: float(i) for i, value in enumerate(sorted({str(cell) for cell in cells if cell is not None}))}
+            found[name] = np.array([np.nan if cell is None else codes[str(cell)] for cell in cells])
+        else:
+            found[name] = np.array([np.nan if cell is None else float(cell) for cell in cells])
+    found[LATE] = np.where(flights.label < 0, np.nan, flights.label.astype(np.float64))
+    return found
+
+
+def _adwin(inside: Floats, after: Floats, day: npt.NDArray[np.int32]) -> Said:
+    mean, sd = np.nanmean(inside), np.nanstd(inside)
+    rows = [_flags((part - mean) / sd) for part in (inside, after)]
+    dates = [_date(day[row]) for row in rows[1]]
+    return Said(inside=len(rows[0]), after=len(rows[1]), days=len(np.unique(day)), dates=dates[:1] + dates[1:][-1:])
+
+
+def _flags(values: Floats) -> list[int]:
+    detector: Any = drift.ADWIN()  # type: ignore[no-untyped-call]
+    found = []
+    for row in np.flatnonzero(~np.isnan(values)).tolist():  # one NaN would silence it for good
+        detector.update(float(values[row]))
+        if detector.drift_detected:
+            found.append(row)
+    return found
+
+
+def _reference(flights: Flights, rows: Ints) -> Reference:
+    return build_reference(
+        model="flights", version="1", task="classification", effective_from=int(flights.event_ms[rows].max()) + 1, origin="built",
+        times=flights.event_ms[rows], features={name: [flights.columns[name][i] for i in rows] for name in FEATURES},
+        kinds={name: "categorical" if name in CATEGORICAL else "numeric" for name in FEATURES}, labels=_labels(flights, rows),
+    )  # fmt: skip
+
+
+def _labels(flights: Flights, rows: Ints) -> list[object]:
+    return [None if label < 0 else int(label) for label in flights.label[rows].tolist()]
+
+
+def _ours(flights: Flights, reference: Reference, config: DeciderConfig, rows: Ints) -> list[Alert]:
+    times = flights.event_ms[rows]
+    day = 24 * HOUR_MS
+    start = int(times.min()) // day * day
+    hours = (int(times.max()) - start) // HOUR_MS + 1
+    plan = Plan(HOUR_MS, start, hours, hours, 1)
+    features = course_of(reference, "features", {name: [flights.columns[name][i] for i in rows] for name in FEATURES}, times, plan)
+    arrived = rows[flights.label[rows] >= 0]
+    nothing: Sequence[object] = [None] * len(arrived)
+    outcomes = outcome_columns("classification", nothing, nothing, _labels(flights, arrived))
+    return Year(reference, config, start).watch([features, course_of(reference, "outcomes", outcomes, flights.event_ms[arrived], plan)])
+
+
+def _said(name: str, inside: Sequence[Alert], after: Sequence[Alert], *, days: int) -> Said:
+    column = _LABEL if name == LATE else name
+    first, then = (_naming(column, alerts) for alerts in (inside, after))
+    return Said(inside=len(first), after=len(then), days=days, dates=[date for date, _ in then], causes=[cause for _, cause in then])
+
+
+def _naming(column: str, alerts: Sequence[Alert]) -> list[tuple[str, str]]:
+    """When an alert named a column that its episode had not named before, and how."""
+    known: dict[str, set[str]] = {}
+    found = []
+    for alert in alerts:
+        names = {cause.column: cause for cause in alert.causes}
+        if alert.status in ("opened", "updated") and column in names and column not in known.setdefault(alert.episode_id, set()):
+            cause = names[column]
+            found.append((_day_of(alert), f"{cause.term} {cause.direction} by {abs(cause.effect):.2f} sd"))
+        known.setdefault(alert.episode_id, set()).update(names)
+    return found
+
+
+def _total(told: Mapping[str, Mapping[str, Said]], way: str) -> Said:
+    mine = [by_way[way] for by_way in told.values() if way in by_way]
+    return Said(inside=sum(said.inside for said in mine), after=sum(said.after for said in mine), days=max(said.days for said in mine), dates=[])
+
+
+def _days(day: npt.NDArray[np.int32]) -> list[slice]:
+    """The rows of each day; rows are in order."""
+    cuts = [0, *(np.flatnonzero(np.diff(day)) + 1).tolist(), len(day)]
+    return [slice(first, last) for first, last in pairwise(cuts)]
+
+
+def _day_of(alert: Alert) -> str:
+    return format_time(alert.at - 1)[:10]
+
+
+def _date(day: int) -> str:
+    return str(np.datetime64("2013-01-01") + int(day))

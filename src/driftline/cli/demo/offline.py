@@ -1,0 +1,106 @@
+"""The decider over a year at once, without Kafka or a database: the same evidence, episodes and sentences as a worker's, one reference throughout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from driftline.alerts import episodes
+from driftline.alerts.episodes import Crossing, Episode
+from driftline.contracts.findings import Alert
+from driftline.contracts.reference import Reference
+from driftline.contracts.times import HOUR_MS
+from driftline.detectors.bootstrap import Course
+from driftline.detectors.decider import Decider, DeciderConfig
+from driftline.detectors.evidence import DeciderState
+from driftline.streams.detect.causes import Moved, causes_of, window_causes
+
+#: Panes of an hour, windows of a day, of which an open episode is measured over so many.
+_DAY, _TRAILING = 24, 14
+
+
+@dataclass
+class _Watched:
+    """One kind of panes: counts summed from the first hour on, so that any stretch is a subtraction."""
+
+    course: Course
+    total: npt.NDArray[np.int64]
+    state: DeciderState
+    episode: Episode | None = None
+
+    def between(self, first: int, after: int) -> npt.NDArray[np.int64]:
+        """Return what the hours from ``first`` on held, up to ``after``."""
+        return np.asarray(self.total[after] - self.total[max(first, 0)])
+
+
+@dataclass
+class Year:
+    """Hourly courses from ``start`` (ms) on, watched against a reference; ``alerts`` are what was said."""
+
+    reference: Reference
+    config: DeciderConfig
+    start: int
+    alerts: list[Alert] = field(default_factory=list)
+
+    def watch(self, courses: Sequence[Course]) -> list[Alert]:
+        """Return the alerts in order of time."""
+        self._decider = Decider(self.reference, self.config)
+        kinds = [_Watched(course, _summed(course), self._decider.start()) for course in courses]
+        for hour in range(courses[0].counts.shape[0]):
+            for watched in kinds:
+                self._hour(watched, hour)
+                if hour % _DAY == _DAY - 1 and watched.episode is not None:
+                    self._day(watched, watched.episode, hour)
+        return self.alerts
+
+    def _hour(self, watched: _Watched, hour: int) -> None:
+        counts = watched.between(hour, hour + 1)
+        # While an episode is open its evidence decides nothing, and it begins anew when the episode ends.
+        if watched.episode is not None or not counts.any():
+            return
+        end = self._time(hour + 1)
+        watched.state = self._decider.step(watched.state, watched.course.kind, counts, end, 1.0)
+        verdict = self._decider.verdict(watched.state)
+        if not verdict.crossed:
+            return
+        onset = verdict.onset if verdict.onset is not None else end - HOUR_MS
+        first = (onset - self.start) // HOUR_MS
+        since = watched.between(first, hour + 1)
+        moved = causes_of(verdict, self._decider.effects(watched.course.kind, since, hour + 1 - first), {})
+        crossing = Crossing(
+            model=self.reference.model, version=self.reference.version, reference_id=self.reference.reference_id, kind=watched.course.kind,
+            at=end, onset=onset, n=self._rows(watched, since), evidence=verdict.evidence, budget=verdict.budget, causes=moved.causes,
+            moved=moved.columns,
+        )  # fmt: skip
+        watched.episode, alert = episodes.opened(crossing, "")
+        self.alerts.append(alert)
+
+    def _day(self, watched: _Watched, episode: Episode, hour: int) -> None:
+        first = max((episode.onset - self.start) // HOUR_MS // _DAY * _DAY, hour + 1 - _TRAILING * _DAY)
+        if hour + 1 <= (episode.onset - self.start) // HOUR_MS:
+            return
+        seen = watched.between(first, hour + 1)
+        moved: Moved = window_causes(
+            episode, self._decider.effects(watched.course.kind, seen, hour + 1 - first), self.reference, self._time(hour + 1)
+        )
+        after, alert = episodes.watched(episode, moved.causes, self._time(hour + 1), self._rows(watched, seen), "", moved.columns)
+        watched.episode = after
+        if after.ended_at is not None:
+            watched.episode, watched.state = None, self._decider.start()
+        if alert is not None:
+            self.alerts.append(alert)
+
+    def _time(self, hour: int) -> int:
+        return self.start + hour * HOUR_MS
+
+    def _rows(self, watched: _Watched, counts: npt.NDArray[np.int64]) -> int:
+        columns = self.reference.columns if watched.course.kind == "features" else self.reference.outcomes
+        return int(counts[: columns[0].slots].sum())
+
+
+def _summed(course: Course) -> npt.NDArray[np.int64]:
+    dense = course.counts.toarray()
+    return np.concatenate([np.zeros((1, dense.shape[1]), np.int64), dense.cumsum(axis=0)])

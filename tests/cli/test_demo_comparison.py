@@ -1,0 +1,75 @@
+"""What others would have said, on a made year of few flights in which one thing changes."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+
+import msgspec
+import numpy as np
+import pytest
+from rich.console import Console
+
+from driftline.cli.demo.comparing import show_comparison
+from driftline.cli.demo.comparison import Comparison, compare
+from driftline.cli.demo.flights import CATEGORICAL, FEATURES, Cell, Flights
+from driftline.cli.demo.stage import decider_config
+from driftline.contracts.times import DAY_MS
+
+_START = 1_356_998_400_000  # 2013-01-01
+_DAYS, _A_DAY = 150, 48
+
+
+def _flights(change_day: int) -> Flights:
+    """Five months of flights; from ``change_day`` on it is warmer by two standard deviations."""
+    rng = np.random.default_rng(1)
+    n = _DAYS * _A_DAY
+    day = (np.arange(n) // _A_DAY).astype(np.int32)
+    columns: dict[str, list[Cell]] = {
+        name: rng.choice(["a", "b", "c"], n).tolist() if name in CATEGORICAL else rng.standard_normal(n).tolist() for name in FEATURES
+    }
+    columns["temp"] = (rng.standard_normal(n) + 2 * (day >= change_day)).tolist()
+    columns["wind_speed"] = [None if i % 50 == 0 else value for i, value in enumerate(columns["wind_speed"])]
+    month = (np.datetime64("2013-01-01") + day).astype("datetime64[M]").astype(int) % 12 + 1
+    label = rng.integers(0, 2, n).astype(np.int8)
+    label[::40] = -1
+    event_ms = _START + np.arange(n, dtype=np.int64) * (DAY_MS // _A_DAY)
+    return Flights([str(i) for i in range(n)], event_ms, label, event_ms, day, month.astype(np.int8), columns)
+
+
+@pytest.fixture(scope="module")
+def told() -> Comparison:
+    return compare(_flights(90), decider_config())
+
+
+def test_what_changes_is_found_by_all_and_ours_names_nothing_else(told: Comparison) -> None:
+    temp = told.by_feature["temp"]
+    assert all(said.after >= 1 for said in temp.values())
+    assert temp["evidently"].after >= _DAYS - 90
+    ours = {name: ways["driftline"] for name, ways in told.by_feature.items()}
+    assert [name for name, said in ours.items() if said.after] == ["temp"]
+    assert ours["temp"].after == len(ours["temp"].dates) == 1
+    # Day 90 is the first of April.
+    assert "2013-04-01" <= ours["temp"].dates[0] <= "2013-04-04"
+    assert ours["temp"].causes[0].startswith("location up by")
+    assert not any(said.inside for said in ours.values())
+    assert "temp is higher" in told.alerts[0]
+
+
+def test_days_of_few_flights_alarm_evidently_s_rule_inside_the_reference_too(told: Comparison) -> None:
+    assert told.by_feature["pressure"]["evidently"].inside > 30
+    assert told.totals["evidently"].after > 10 * told.totals["driftline"].after
+
+
+def test_categories_have_no_adwin_and_missing_values_silence_none(told: Comparison) -> None:
+    assert set(told.by_feature) == {*FEATURES, "late"}
+    assert all("adwin" not in told.by_feature[name] for name in CATEGORICAL)
+    assert told.totals["adwin"].after == sum(ways["adwin"].after for ways in told.by_feature.values() if "adwin" in ways)
+    assert told.allowed == pytest.approx((_DAYS - 59) / 30, rel=0.02)
+
+
+def test_it_is_shown_and_told_as_json(told: Comparison) -> None:
+    out = StringIO()
+    show_comparison(told, Console(file=out, width=170))
+    assert "location up by" in out.getvalue()
+    assert json.loads(msgspec.json.encode(told))["by_feature"]["temp"]["driftline"]["after"] == 1
