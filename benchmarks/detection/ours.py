@@ -15,6 +15,7 @@ from driftline.contracts.times import HOUR_MS
 from driftline.detectors.counting import binned
 from driftline.detectors.decider import Decider, DeciderConfig
 from driftline.detectors.layout import layout_of
+from driftline.detectors.nullrun import may_cross
 from driftline.detectors.outcomes import outcome_columns
 from driftline.detectors.reference import build_reference
 from driftline.detectors.rows import Coded, Held, Values, listed
@@ -35,8 +36,7 @@ def watch(run: Run, tolerance: float, until: Until) -> list[Alarm]:
             seen = held[:, first:last].ravel()
             counts = np.bincount(seen[seen >= 0], minlength=layout_of(reference, kind).slots)
             states[kind] = decider.step(states[kind], kind, counts, end, run.pane_ms / HOUR_MS)
-            verdict = decider.verdict(states[kind])
-            if verdict.crossed:
+            if may_cross(decider, states[kind]) and (verdict := decider.verdict(states[kind])).crossed:
                 named = tuple(dict.fromkeys(_NAMES.get(c.column, c.column) for c in verdict.carriers if c.share >= _LEAST_SHARE))
                 alarms.append(Alarm(last, named, verdict.onset))
                 states[kind] = decider.start()

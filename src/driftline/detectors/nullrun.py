@@ -11,6 +11,7 @@ from scipy.stats import chi2
 from driftline.contracts.times import HOUR_MS
 from driftline.detectors.bootstrap import Course, Plan, stationary
 from driftline.detectors.decider import Decider
+from driftline.detectors.evidence import DeciderState
 
 #: Blocks are so long on average that the series holds this many: longer ones keep more of its regimes, but repeat one another.
 BLOCKS = 10
@@ -51,7 +52,7 @@ def null_run(decider: Decider, courses: Sequence[Course], plan: Plan, *, seed: i
                 continue
             counts = course.counts[[place], :].toarray()[0]
             states[i] = decider.step(states[i], course.kind, counts, at * plan.pane_ms, hours)
-            if decider.verdict(states[i]).crossed:
+            if may_cross(decider, states[i]) and decider.verdict(states[i]).crossed:
                 false, states[i] = false + 1, decider.start()
     allowed = plan.panes * hours / decider.budget
     low, high = poisson_interval(false)
@@ -68,6 +69,12 @@ def null_run(decider: Decider, courses: Sequence[Course], plan: Plan, *, seed: i
         kept=low <= allowed,
         seed=seed,
     )
+
+
+def may_cross(decider: Decider, state: DeciderState) -> bool:
+    """Say whether a verdict can be that the budget is reached: a sum is at most its greatest part times their number. Cheap, for long replays."""
+    parts = [state.features.log_r, state.outcomes.log_r, *(extra.log_r for extra in state.extras.values())]
+    return any(part.size > 0 and float(part.max()) >= np.log(decider.budget / (len(parts) * part.size)) for part in parts)
 
 
 def poisson_interval(count: int, level: float = 0.95) -> tuple[float, float]:

@@ -24,7 +24,6 @@ from driftline.contracts.times import HOUR_MS, format_time
 from driftline.detectors.bootstrap import Plan, course_of
 from driftline.detectors.chunk_rules import EVIDENTLY_LIMIT, NANNYML_LIMIT, evidently, nannyml
 from driftline.detectors.decider import DeciderConfig
-from driftline.detectors.outcomes import outcome_columns
 from driftline.detectors.reference import build_reference
 
 #: What ours calls the share of late flights.
@@ -65,18 +64,18 @@ def compare(flights: Flights, config: DeciderConfig) -> Comparison:
     values = _columns(flights)
     told: dict[str, dict[str, Said]] = {name: {} for name in values}
     parts = {part: flights.in_months(*part) for part in (_REFERENCE, _LIVE)}
+    days = {part: _days(flights.day[rows]) for part, rows in parts.items()}
+    dates = [_date(flights.day[parts[_LIVE]][day.start]) for day in days[_LIVE]]
     for name, column in values.items():
-        inside, after = (column[parts[part]] for part in (_REFERENCE, _LIVE))
-        days = [_days(flights.day[parts[part]]) for part in (_REFERENCE, _LIVE)]
+        inside, after = ((column[parts[part]], days[part]) for part in (_REFERENCE, _LIVE))
         if name not in CATEGORICAL:
-            told[name]["adwin"] = _adwin(inside, after, flights.day[parts[_LIVE]])
+            told[name]["adwin"] = _adwin(inside, after, dates)
         for rule, statistic, limit in (
-            ("evidently", evidently(inside, category=name in _CATEGORIES), EVIDENTLY_LIMIT),
-            ("nannyml", nannyml([inside[day] for day in days[0]], category=name in _CATEGORIES), NANNYML_LIMIT),
+            ("evidently", evidently(inside[0], category=name in _CATEGORIES), EVIDENTLY_LIMIT),
+            ("nannyml", nannyml([inside[0][day] for day in inside[1]], category=name in _CATEGORIES), NANNYML_LIMIT),
         ):
-            flagged = [[statistic(part[day]) > limit for day in of] for part, of in zip((inside, after), days, strict=True)]
-            dates = [_date(flights.day[parts[_LIVE]][day.start]) for day, flag in zip(days[1], flagged[1], strict=True) if flag]
-            told[name][rule] = Said(inside=sum(flagged[0]), after=sum(flagged[1]), days=len(days[1]), dates=dates[:1] + dates[1:][-1:])
+            first, then = ([statistic(part[day]) > limit for day in of] for part, of in (inside, after))
+            told[name][rule] = Said(inside=sum(first), after=sum(then), days=len(then), dates=_ends(dates, then))
     reference = _reference(flights, parts[_REFERENCE])
     inside_alerts, alerts = (_ours(flights, reference, config, parts[part]) for part in (_REFERENCE, _LIVE))
     for name in values:
@@ -106,21 +105,29 @@ def _columns(flights: Flights) -> dict[str, Floats]:
     return found
 
 
-def _adwin(inside: Floats, after: Floats, day: npt.NDArray[np.int32]) -> Said:
-    mean, sd = np.nanmean(inside), np.nanstd(inside)
-    rows = [_flags((part - mean) / sd) for part in (inside, after)]
-    dates = [_date(day[row]) for row in rows[1]]
-    return Said(inside=len(rows[0]), after=len(rows[1]), days=len(np.unique(day)), dates=dates[:1] + dates[1:][-1:])
+def _adwin(inside: tuple[Floats, list[slice]], after: tuple[Floats, list[slice]], dates: Sequence[str]) -> Said:
+    mean, sd = np.nanmean(inside[0]), np.nanstd(inside[0])
+    first, then = (_flags((part - mean) / sd, days) for part, days in (inside, after))
+    return Said(inside=sum(first), after=sum(then), days=len(then), dates=_ends(dates, then))
 
 
-def _flags(values: Floats) -> list[int]:
+def _flags(values: Floats, days: Sequence[slice]) -> list[int]:
+    """How often ADWIN flagged a change, day by day."""
     detector: Any = drift.ADWIN()  # type: ignore[no-untyped-call]
     found = []
-    for row in np.flatnonzero(~np.isnan(values)).tolist():  # one NaN would silence it for good
-        detector.update(float(values[row]))
-        if detector.drift_detected:
-            found.append(row)
+    for day in days:
+        rows, flags = values[day], 0
+        for value in rows[~np.isnan(rows)].tolist():  # one NaN would silence it for good
+            detector.update(value)
+            flags += detector.drift_detected
+        found.append(flags)
     return found
+
+
+def _ends(dates: Sequence[str], flags: Sequence[int]) -> list[str]:
+    """The first and the last day with any."""
+    told = [date for date, flag in zip(dates, flags, strict=True) if flag]
+    return told[:1] + told[1:][-1:]
 
 
 def _reference(flights: Flights, rows: Ints) -> Reference:
@@ -143,9 +150,8 @@ def _ours(flights: Flights, reference: Reference, config: DeciderConfig, rows: I
     plan = Plan(HOUR_MS, start, hours, hours, 1)
     features = course_of(reference, "features", {name: [flights.columns[name][i] for i in rows] for name in FEATURES}, times, plan)
     arrived = rows[flights.label[rows] >= 0]
-    nothing: Sequence[object] = [None] * len(arrived)
-    outcomes = outcome_columns("classification", nothing, nothing, _labels(flights, arrived))
-    return Year(reference, config, start).watch([features, course_of(reference, "outcomes", outcomes, flights.event_ms[arrived], plan)])
+    outcomes = course_of(reference, "outcomes", {_LABEL: _labels(flights, arrived)}, flights.event_ms[arrived], plan)
+    return Year(reference, config, start).watch([features, outcomes])
 
 
 def _said(name: str, inside: Sequence[Alert], after: Sequence[Alert], *, days: int) -> Said:

@@ -16,6 +16,7 @@ from driftline.contracts.times import HOUR_MS
 from driftline.detectors.bootstrap import Course
 from driftline.detectors.decider import Decider, DeciderConfig
 from driftline.detectors.evidence import DeciderState
+from driftline.detectors.nullrun import may_cross
 from driftline.streams.detect.causes import Moved, causes_of, window_causes
 
 #: Panes of an hour, windows of a day, of which an open episode is measured over so many.
@@ -63,8 +64,7 @@ class Year:
             return
         end = self._time(hour + 1)
         watched.state = self._decider.step(watched.state, watched.course.kind, counts, end, 1.0)
-        verdict = self._decider.verdict(watched.state)
-        if not verdict.crossed:
+        if not may_cross(self._decider, watched.state) or not (verdict := self._decider.verdict(watched.state)).crossed:
             return
         onset = verdict.onset if verdict.onset is not None else end - HOUR_MS
         first = (onset - self.start) // HOUR_MS
