@@ -6,8 +6,9 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
-from benchmarks.detection.jobs import FIRST_SEED, STREAMS, TUNING_SEEDS, run
+from benchmarks.detection.jobs import FIRST_SEED, STREAMS, TUNING_SEEDS, joined, run_ours, run_peers
 from benchmarks.detection.report import page
 from benchmarks.report import circumstances, write
 
@@ -20,23 +21,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.detection", description=__doc__)
     parser.add_argument("--jobs", type=int, default=2, help="processes at once")
     parser.add_argument("--runs", type=int, default=8, help="seeds of ours")
-    parser.add_argument("--peer-runs", type=int, default=3, help="seeds of peers; 0: ours alone")
+    parser.add_argument("--peer-runs", type=int, default=3, help="seeds of peers")
+    parser.add_argument("--part", choices=("all", "ours", "peers", "page"), default="all", help="what to measure anew; the rest stays as it was")
     parser.add_argument("--streams", default="", help="only those whose names contain this")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--page", type=Path, default=PAGE)
-    parser.add_argument("--only-page", action="store_true", help="make the page of the results that are there")
     asked = parser.parse_args()
-    if not asked.only_page:
-        streams = [stream for stream in STREAMS.values() if asked.streams in stream.name]
-        told = {
-            **circumstances(sys.argv[1:], of="benchmarks.detection"),
-            "seeds": f"{asked.runs} from {FIRST_SEED} on, of peers {asked.peer_runs}; tuning on {', '.join(map(str, TUNING_SEEDS))}",
-        }
-        found = run(streams, runs=asked.runs, peer_runs=asked.peer_runs, jobs=asked.jobs)
-        write(asked.out, {"circumstances": told, "streams": found})
+    streams = [stream for stream in STREAMS.values() if asked.streams in stream.name]
+    known: dict[str, Any] = json.loads(asked.out.read_text()) if asked.part != "all" and asked.out.exists() else {}
+    told: dict[str, Any] = {part: known.get(part, {"streams": {}}) for part in ("ours", "peers")}
+    if asked.part in ("all", "peers"):
+        seeds = f"{asked.peer_runs} from {FIRST_SEED} on; tuned on {', '.join(map(str, TUNING_SEEDS))}"
+        told["peers"] = {**_circumstances(seeds), "streams": run_peers(streams, runs=asked.peer_runs, jobs=asked.jobs)}
+    if asked.part in ("all", "ours"):
+        told["ours"] = {**_circumstances(f"{asked.runs} from {FIRST_SEED} on"), "streams": run_ours(streams, runs=asked.runs, jobs=asked.jobs)}
+    if asked.part != "page":
+        write(asked.out, {"streams": joined(told["ours"]["streams"], told["peers"]["streams"]), **told})
         print(f"written: {asked.out}")
-    asked.page.write_text(page(json.loads(asked.out.read_text())))
-    print(f"written: {asked.page}")
+    if told["ours"]["streams"]:
+        asked.page.write_text(page(json.loads(asked.out.read_text())))
+        print(f"written: {asked.page}")
+
+
+def _circumstances(seeds: str) -> dict[str, Any]:
+    return {**circumstances(sys.argv[1:], of="benchmarks.detection"), "seeds": seeds}
 
 
 if __name__ == "__main__":

@@ -41,34 +41,47 @@ def theirs(peer: str, stream: str, setting: float | None, runs: int) -> dict[str
     return {**published, "tuned": fitted[0] if fitted else None}
 
 
-def run(streams: list[Stream], *, runs: int, peer_runs: int, jobs: int) -> dict[str, Any]:
-    """Return the results by stream, telling each when it is there; without runs of peers, ours alone."""
-    begun = time.monotonic()
-    named = {s.name: [p.name for p in PEERS.values() if s.group in p.groups] if peer_runs else [] for s in streams}
-    # Spawned: what a fork takes along of NumPy's threads, it hangs on.
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        fits = {(peer, s.null): pool.submit(fit, peer, s.null) for s in streams for peer in named[s.name]}
-        own = {s.name: pool.submit(ours, s.name, runs) for s in streams}
-        peers: dict[str, dict[str, Future[dict[str, Any]]]] = {s.name: {} for s in streams}
-        for s in streams:
-            for peer in named[s.name]:
-                peers[s.name][peer] = pool.submit(theirs, peer, s.name, fits[peer, s.null].result(), peer_runs)
-        told: dict[str, Any] = {}
-        for s in streams:
-            told[s.name] = _told(s, own[s.name].result(), {peer: found.result() for peer, found in peers[s.name].items()})
-            print(f"{time.monotonic() - begun:6.0f} s  {s.name:55} {json.dumps(told[s.name])}", flush=True)
+def run_ours(streams: list[Stream], *, runs: int, jobs: int) -> dict[str, list[dict[str, Any]]]:
+    """Return the figures of ours by stream, telling each when it is there."""
+    begun, told = time.monotonic(), {}
+    with _pool(jobs) as pool:
+        waiting = {s.name: pool.submit(ours, s.name, runs) for s in streams}
+        for name, found in waiting.items():
+            told[name] = found.result()
+            _say(begun, name, told[name])
     return told
 
 
-def _told(stream: Stream, own: list[dict[str, Any]], peers: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    deployed, marked = own
-    kind = "drift" if stream.drifts else "null"
-    return {
-        "kind": kind,
-        "group": stream.group,
-        "tuned_on": stream.null,
-        "per_hour": stream.per_hour,
-        **deployed,
-        "tolerance_05": marked,
-        "peers": peers,
-    }
+def run_peers(streams: list[Stream], *, runs: int, jobs: int) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the figures of peers by stream and peer, telling each when it is there."""
+    begun, told = time.monotonic(), {}
+    named = {s.name: [p.name for p in PEERS.values() if s.group in p.groups] for s in streams}
+    with _pool(jobs) as pool:
+        fits = {(peer, s.null): pool.submit(fit, peer, s.null) for s in streams for peer in named[s.name]}
+        waiting: dict[str, dict[str, Future[dict[str, Any]]]] = {s.name: {} for s in streams}
+        for s in streams:
+            for peer in named[s.name]:
+                waiting[s.name][peer] = pool.submit(theirs, peer, s.name, fits[peer, s.null].result(), runs)
+        for name, found in waiting.items():
+            told[name] = {peer: figures.result() for peer, figures in found.items()}
+            _say(begun, name, told[name])
+    return told
+
+
+def joined(own: dict[str, list[dict[str, Any]]], peers: dict[str, dict[str, dict[str, Any]]]) -> dict[str, Any]:
+    """Return both by stream: ours at the default tolerance, beside it ``tolerance_05`` and ``peers``."""
+    told = {}
+    for name, (deployed, marked) in own.items():
+        stream = STREAMS[name]
+        about = {"kind": "drift" if stream.drifts else "null", "group": stream.group, "tuned_on": stream.null, "per_hour": stream.per_hour}
+        told[name] = {**about, **deployed, "tolerance_05": marked, "peers": peers.get(name, {})}
+    return told
+
+
+def _pool(jobs: int) -> ProcessPoolExecutor:
+    # Spawned: what a fork takes along of NumPy's threads, it hangs on.
+    return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+
+
+def _say(begun: float, name: str, figures: object) -> None:
+    print(f"{time.monotonic() - begun:6.0f} s  {name:55} {json.dumps(figures)}", flush=True)

@@ -39,13 +39,12 @@ Told = Mapping[str, Any]
 def page(result: Told) -> str:
     """Return the page."""
     streams: Mapping[str, Told] = result["streams"]
-    said = result["circumstances"]
     null = {name: told for name, told in streams.items() if told["kind"] == "null"}
     drift = {name: told for name, told in streams.items() if told["kind"] == "drift"}
-    versions = ", ".join(f"{name} {version}" for name, version in said["versions"].items() if name in ("python", "numpy", "river"))
     parts = [
         _HEAD,
-        f"Command: `{said['command']}`; commit {said['commit']}, {said['date']}, {versions}; seeds {said['seeds']}.\n",
+        *(_told_when(part.capitalize(), result[part]) for part in ("ours", "peers") if "command" in result[part]),
+        "",
         "## When nothing is wrong\n",
         "False episodes for each one that the budget allows (1.00: as many as allowed), of ours with the 95 % interval.\n",
         *_quiet(null, "columns"),
@@ -64,6 +63,11 @@ def page(result: Told) -> str:
         *_faster(drift),
     ]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _told_when(what: str, said: Told) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in said["versions"].items() if name in ("python", "numpy", "river"))
+    return f"- {what}: `{said['command']}`, commit {said['commit']}, {said['date']}; {versions}; seeds: {said['seeds']}."
 
 
 def _peers_of(streams: Mapping[str, Told], group: str) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.detection import changes, draws
 from benchmarks.detection.catalogue import DRIFTING, NULL
 from benchmarks.detection.chunks import EVIDENTLY_ROWS, NANNYML_ROWS, evidently, nannyml
-from benchmarks.detection.jobs import STREAMS
+from benchmarks.detection.jobs import STREAMS, joined
 from benchmarks.detection.measure import measure, tuned
 from benchmarks.detection.ours import OURS
 from benchmarks.detection.peers import RIVER
@@ -165,9 +165,20 @@ def test_the_page_tells_what_is_broken_and_who_is_faster() -> None:
     }
     told = {"command": "c", "commit": "abc", "date": "today", "versions": {"river": "1"}, "seeds": "1"}
 
-    made = page(json.loads(json.dumps({"circumstances": told, "streams": streams})))
+    made = page(json.loads(json.dumps({"streams": streams, "ours": told, "peers": {}})))
 
+    assert "- Ours: `c`, commit abc" in made
     assert "- **a null**, driftline: 30 where 0.03 are allowed" in made
     assert f"- **{MARKS[0][0]}**: ours 400; adwin 50." in made
     assert f"| {MARKS[0][0]} | 200 | 400 | 400 | **no** |" in made
     assert "can't / 400" in made
+
+
+def test_ours_and_peers_are_measured_apart_and_joined_by_stream() -> None:
+    own = {"iid": [{"setting": 0.2}, {"setting": 0.05}], "errors, 10 %": [{"setting": 0.2}, {"setting": 0.05}]}
+
+    told = joined(own, {"iid": {"adwin": {"setting": 0.002}}})
+
+    assert told["iid"]["peers"] == {"adwin": {"setting": 0.002}}
+    assert (told["iid"]["setting"], told["iid"]["tolerance_05"]["setting"]) == (0.2, 0.05)
+    assert (told["errors, 10 %"]["group"], told["errors, 10 %"]["peers"]) == ("errors", {})
