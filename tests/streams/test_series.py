@@ -11,7 +11,7 @@ from driftline.detectors.layout import Layout
 from driftline.detectors.pane import Pane
 from driftline.store.detect_rows import PaneKey
 from driftline.streams.detect.cells import Cell
-from driftline.streams.detect.series import changed_columns, dated, pane_means
+from driftline.streams.detect.series import dated, pane_means
 
 PANE = 3_600_000
 X = NumericColumn(name="x", role="feature", edges=tuple(np.linspace(-3, 3, 9)), center=0.0, scale=1.0, counts=(10,) * 14)
@@ -49,13 +49,6 @@ def test_a_step_is_dated_to_within_a_day_and_only_by_location() -> None:
     by_location, by_shape = dated((_cause("location"), _cause("scale")), series, LAYOUT)
     assert 200 * PANE <= by_location.onset <= 224 * PANE
     assert by_shape.onset == 0
-
-
-def test_adwin_as_a_decider_names_the_column_that_changed_since_a_moment() -> None:
-    series = _series([0.0] * 200 + [1.0] * 100)
-    assert changed_columns(series, LAYOUT, 200 * PANE) == ["x"]
-    assert changed_columns(series, LAYOUT, 290 * PANE) == []
-    assert changed_columns(_series([0.0] * 300), LAYOUT, 0) == []
 
 
 def test_panes_without_values_are_left_out() -> None:

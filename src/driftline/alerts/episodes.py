@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from driftline.alerts.ranking import ranked
-from driftline.alerts.sentences import ended_sentence, opened_sentence, spread_sentence
+from driftline.alerts.sentences import ended_sentence, opened_sentence, outside_sentence, spread_sentence
 from driftline.contracts.findings import Alert, AlertStatus, Cause, OffsetRange, Severity
 from driftline.contracts.ids import stable_id
 from driftline.contracts.summaries import PaneKind
@@ -54,10 +54,12 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
     quiet_windows: int = 0
     ended_at: int | None = None
     moved: tuple[str, ...] = ()
+    #: The sequential detector that opened it, outside the budget; nothing where the decider did.
+    opened_by: str = ""
 
 
 class Crossing(msgspec.Struct, frozen=True, kw_only=True):
-    """The decider's crossing, with what carried it, and every column that moved."""
+    """The decider's crossing, with what carried it, and every column that moved; or (``by``) that of a sequential detector which may decide."""
 
     model: str
     version: str
@@ -71,6 +73,7 @@ class Crossing(msgspec.Struct, frozen=True, kw_only=True):
     causes: tuple[Cause, ...]
     offsets: tuple[OffsetRange, ...] = ()
     moved: tuple[str, ...] = ()
+    by: str = ""
 
 
 def opened(crossing: Crossing, config_hash: str) -> tuple[Episode, Alert]:
@@ -93,8 +96,11 @@ def opened(crossing: Crossing, config_hash: str) -> tuple[Episode, Alert]:
         causes=crossing.causes,
         offsets=crossing.offsets,
         moved=_together(crossing.moved, crossing.causes),
+        opened_by=crossing.by,
     )
     sentence = opened_sentence(crossing.model, crossing.kind, crossing.causes, crossing.onset, crossing.n, len(episode.moved))
+    if crossing.by:
+        sentence = f"{sentence} {outside_sentence(crossing.by)}"
     return episode, _alert(episode, sentence, config_hash)
 
 
@@ -183,4 +189,5 @@ def _alert(episode: Episode, sentence: str, config_hash: str) -> Alert:
         offsets=episode.offsets,
         config_hash=config_hash,
         moved=len(episode.moved),
+        opened_by=episode.opened_by,
     )

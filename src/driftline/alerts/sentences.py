@@ -45,6 +45,15 @@ def opened_sentence(model: str, kind: PaneKind, causes: tuple[Cause, ...], onset
     return f"{subject} since {format_time(onset)}: {_named(causes, moved) or 'many small changes together'}, seen in {n:,} events."
 
 
+def outside_sentence(by: str) -> str:
+    """Return what is added where a sequential detector opened the episode.
+
+    >>> outside_sentence("page_hinkley on the errors")
+    'Opened by page_hinkley on the errors, which stands outside the alarm budget.'
+    """
+    return f"Opened by {by}, which stands outside the alarm budget."
+
+
 def spread_sentence(model: str, kind: PaneKind, causes: tuple[Cause, ...], more: int, moved: int, n: int) -> str:  # noqa: PLR0917 - as above
     """Return the sentence of an episode to which ``more`` columns have come, of which ``causes`` holds the first; ``moved`` in all."""
     more = max(more, len(_one_each(causes)))

@@ -54,6 +54,18 @@ class ColumnFinding(msgspec.Struct, frozen=True, kw_only=True):
     distances: dict[str, Distance] = {}
 
 
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """A change that a sequential detector saw in one column: in the pane that starts at ``at`` (ms of event time), after all panes before it.
+
+    ``series`` is what it read: ``means``, ``squares``, ``rows``, ``row_squares`` or ``errors``.
+    """
+
+    column: str
+    detector: str
+    series: str
+    at: int
+
+
 class Performance(msgspec.Struct, frozen=True, kw_only=True):
     """Realised performance on ripe predictions, by prediction time; ``reference`` holds the same metrics at reference time.
 
@@ -91,6 +103,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     sentence: str
     offsets: tuple[OffsetRange, ...] = ()
     config_hash: str = ""
+    #: What the sequential detectors that the user named saw inside the window.
+    changes: tuple[Change, ...] = ()
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,6 +154,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     config_hash: str = ""
     #: How many columns moved, of which ``causes`` names the first.
     moved: int = 0
+    #: The sequential detector that opened the episode, outside the budget; nothing where the decider did.
+    opened_by: str = ""
 
 
 class RetrainTrigger(msgspec.Struct, frozen=True, kw_only=True):

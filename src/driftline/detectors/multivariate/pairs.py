@@ -30,7 +30,7 @@ from driftline.detectors.calibration import wandering
 from driftline.detectors.extras import Extra, ExtraState
 from driftline.detectors.moments import Floats
 from driftline.detectors.multivariate.scores import Mask, Scorer
-from driftline.detectors.rows import Values
+from driftline.detectors.rows import Held
 from driftline.detectors.terms import REFERENCE_RISK, DeciderConfig
 
 COLUMN, TERM = "pairs", "correlation"
@@ -86,7 +86,7 @@ class PairTable:
         return cls._made(reference, scorer, score, there, times=np.array([row.event_time for row in rows], np.int64), config=config)
 
     @classmethod
-    def of_columns(cls, reference: Reference, values: Mapping[str, Values], times: npt.NDArray[np.int64], config: DeciderConfig) -> PairTable | None:
+    def of_columns(cls, reference: Reference, values: Mapping[str, Held], times: npt.NDArray[np.int64], config: DeciderConfig) -> PairTable | None:
         """Return the table of a reference and its rows by column; their ``times`` are epoch ms in any order."""
         scorer = Scorer.of(reference)
         score, there = scorer.matrix(values, len(times))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,8 @@ from driftline.contracts.reference import CategoricalColumn, Column, NumericColu
 from driftline.contracts.summaries import SampleRow
 from driftline.detectors.binning import slots_of
 from driftline.detectors.moments import Floats, moments_of
-from driftline.detectors.rows import Values
+from driftline.detectors.rows import Held
+from driftline.detectors.sampled import sampled_columns
 
 #: Pairs grow with the square of the columns: of more columns, those of the greatest importance, then the first ones.
 MOST_COLUMNS = 32
@@ -39,7 +40,7 @@ class Scorer:
         said = [score for column in columns if (score := _score(column)) is not None]
         return cls(columns, tuple(score for score, _ in said), tuple(present for _, present in said))
 
-    def matrix(self, values: Mapping[str, Values], n: int) -> tuple[Floats, Mask]:
+    def matrix(self, values: Mapping[str, Held], n: int) -> tuple[Floats, Mask]:
         """Return the scores of ``n`` rows, whose values are given by column, and where there is one; both of the shape (rows, columns)."""
         score, there = np.zeros((n, len(self.columns))), np.zeros((n, len(self.columns)), np.bool_)
         for i, column in enumerate(self.columns):
@@ -49,26 +50,13 @@ class Scorer:
 
     def of_rows(self, rows: Sequence[SampleRow]) -> tuple[Floats, Mask]:
         """Return ``matrix`` of the rows of a sample."""
-        return self.matrix(columns_of(rows, self.columns), len(rows))
-
-
-def columns_of(rows: Sequence[SampleRow], columns: Iterable[Column]) -> dict[str, Values]:
-    """Return the values of sampled rows by column; None where a row has none."""
-    values: dict[str, Values] = {}
-    for column in columns:
-        if column.role == "prediction":
-            values[column.name] = [row.prediction for row in rows]
-        elif column.role == "score":
-            values[column.name] = [row.score for row in rows]
-        else:
-            values[column.name] = [row.features.get(column.name) for row in rows]
-    return values
+        return self.matrix(sampled_columns(rows, self.columns), len(rows))
 
 
 def _score(column: Column) -> tuple[Floats, Mask] | None:
     moments = moments_of(column)
     if isinstance(column, NumericColumn):
-        if moments.terms[0] != "location":  # constant: nothing to relate to
+        if moments.terms[:1] != ("location",):  # constant: nothing to relate to
             return None
         return moments.phi[0], moments.base[0] > 0
     if not isinstance(column, CategoricalColumn) or len(column.values) != 2:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from driftline.contracts.findings import ColumnFinding, Finding, Performance, State
+from driftline.contracts.findings import Change, ColumnFinding, Finding, Performance, State
 from driftline.contracts.ids import stable_id
 from driftline.contracts.reference import Reference
 from driftline.contracts.settings import ModelSettings, budget_hours, config_hash
@@ -16,7 +16,7 @@ from driftline.store.detect_rows import PaneKey
 from driftline.streams.detect.cells import Cell, merged, ranges_of
 from driftline.streams.detect.evidence_book import EvidenceBook
 from driftline.streams.detect.state import Track
-from driftline.streams.detect.wording import finding_sentence, version_of
+from driftline.streams.detect.wording import changes_sentence, finding_sentence, version_of
 
 
 class Digest:
@@ -41,6 +41,7 @@ class Digest:
             columns = column_findings(reference, self._evidence.decider(reference), "features", pane.counts, key.length / HOUR_MS)
             state = _state_of([c.state for c in columns])
             performance = _performance(merged(outcomes, outcomes[0].layout), reference) if outcomes else None
+        changes = _changes(track, key) if track is not None else ()
         if track is not None and track.open_at(key.end + self._lateness):
             state = "drift"
         return Finding(
@@ -59,10 +60,18 @@ class Digest:
             quality=dict(pane.quality),
             evidence=track.closes.get(key.start, 0.0) if track is not None else 0.0,
             budget=self._budget,
-            sentence=finding_sentence(self._model, state, (key.start, key.end), pane.n, columns=columns, performance=performance),
+            sentence=finding_sentence(self._model, state, (key.start, key.end), pane.n, columns=columns, performance=performance)
+            + changes_sentence(changes),
             offsets=ranges_of(cells),
             config_hash=self._hash,
+            changes=changes,
         )
+
+
+def _changes(track: Track, key: PaneKey) -> tuple[Change, ...]:
+    """Return what sequential detectors saw inside a window, of either kind of pane, in one order whichever came first."""
+    inside = [change for change in track.changes if key.start <= change.at < key.end]
+    return tuple(sorted(inside, key=lambda change: (change.at, change.column, change.detector, change.series)))
 
 
 def _performance(outcomes: Pane, reference: Reference) -> Performance | None:

@@ -16,7 +16,8 @@ from driftline.streams.detect.causes import Moved, causes_of, discreet, plain_ca
 from driftline.streams.detect.cells import Cells, merged, ranges_of
 from driftline.streams.detect.evidence_book import EvidenceBook
 from driftline.streams.detect.said import Turn
-from driftline.streams.detect.series import LONGEST, changed_columns, dated, strongest_of
+from driftline.streams.detect.sequential_book import NOTHING, Seen
+from driftline.streams.detect.series import LONGEST, dated, effects_of
 from driftline.streams.detect.state import REMEMBERED_WINDOWS, Track
 from driftline.streams.detect.windows import Found, Windows
 from driftline.streams.detect.wording import version_of
@@ -38,9 +39,12 @@ class EpisodeKeeper:
         self._hash = config_hash(settings)
         self._pane = parse_duration(settings.pane)
 
-    def pane_closed(self, turn: Turn, verdict: Verdict) -> None:
-        """Open an episode if the decider's evidence has reached the budget."""
-        if turn.key.kind in turn.track.episodes or not verdict.crossed:
+    def pane_closed(self, turn: Turn, verdict: Verdict, seen: Seen = NOTHING) -> None:
+        """Open an episode if the decider's evidence has reached the budget, or else if a sequential detector that may decide has seen a change."""
+        if turn.key.kind in turn.track.episodes:
+            return
+        if not verdict.crossed:
+            self._decided(turn, verdict, seen)
             return
         key, reference = turn.key, turn.reference
         onset = verdict.onset if verdict.onset is not None else key.start
@@ -52,12 +56,10 @@ class EpisodeKeeper:
         self._open(turn, verdict, onset, pane, Moved(dated(moved.causes, self._series(key), pane.layout), moved.columns), since)
 
     def window_closed(self, turn: Turn) -> None:
-        """Let the open episode see the window; without one, let ADWIN decide where the user named it."""
+        """Let the open episode see the window."""
         episode = turn.track.episodes.get(turn.key.kind)
         if episode is not None:
             self._follow(turn, episode)
-        elif turn.key.kind == "features" and "adwin" in self._settings.deciders:
-            self._ask_adwin(turn)
 
     def end_older(self, tracks: Iterable[Track], turn: Turn) -> None:
         """End the open episodes of older references at the first pane of a new one, each kind by the clock of its own panes."""
@@ -91,21 +93,20 @@ class EpisodeKeeper:
         if alert is not None:
             turn.said.alerts.append(alert)
 
-    def _ask_adwin(self, turn: Turn) -> None:
+    def _decided(self, turn: Turn, verdict: Verdict, seen: Seen) -> None:
         key, reference = turn.key, turn.reference
-        series, layout = self._series(key), self._cells.layout(key)
-        columns = [name for name in changed_columns(series, layout, key.start) if self._settings.weights.get(name) != 0]
-        if not columns:
+        deciding = [watch for watch in seen.deciding if self._settings.weights.get(watch.column) != 0]
+        if not deciding:
             return
-        inside = [(k, cell) for k, cell in series if k.start >= key.start]
-        pane = merged([cell for _, cell in inside], layout)
-        effects = strongest_of(self._evidence.decider(reference).effects(key.kind, pane.counts, key.length / HOUR_MS), columns)
-        moved = Moved(
-            dated(plain_causes(effects, reference.importance_by_column(), key.start), series, layout), tuple(sorted({e.column for e in effects}))
-        )
-        self._open(turn, self._evidence.verdict(turn.track, reference, key.kind), key.start, pane, moved, inside)
+        # What it saw is the last of the panes; what a person is told of it is measured over a window's time, which has an interval.
+        inside = self._panes(key, max(key.end - self._windows.usual, self._windows.reach(key)), key.start + 1)
+        pane = merged([cell for _, cell in inside], self._cells.layout(key))
+        effects = effects_of(deciding, self._evidence.decider(reference).effects(key.kind, pane.counts, (_time(inside) or self._pane) / HOUR_MS))
+        causes = dated(plain_causes(effects, reference.importance_by_column(), key.start), self._series(key), pane.layout)
+        moved = Moved(causes, tuple(sorted({watch.column for watch in deciding})))
+        self._open(turn, verdict, key.start, pane, moved, inside, by=" and ".join(dict.fromkeys(watch.name for watch in deciding)))
 
-    def _open(self, turn: Turn, verdict: Verdict, onset: int, pane: Pane, moved: Moved, found: Found) -> None:  # noqa: PLR0917 - one caller's local names
+    def _open(self, turn: Turn, verdict: Verdict, onset: int, pane: Pane, moved: Moved, found: Found, *, by: str = "") -> None:  # noqa: PLR0917 - the callers' local names
         key, reference = turn.key, turn.reference
         crossing = Crossing(
             model=self._model,
@@ -120,6 +121,7 @@ class EpisodeKeeper:
             causes=discreet(moved.causes, reference, self._settings.pii),
             moved=moved.columns,
             offsets=ranges_of([cell for _, cell in found]) if key.kind == "features" else (),
+            by=by,
         )
         episode, alert = episodes.opened(crossing, self._hash)
         turn.track.episodes[key.kind] = episode

@@ -26,6 +26,7 @@ from driftline.streams.detect.episode_keeper import EpisodeKeeper
 from driftline.streams.detect.evidence_book import EvidenceBook
 from driftline.streams.detect.learning import learned_reference
 from driftline.streams.detect.said import Marks, Said, Turn
+from driftline.streams.detect.sequential_book import SequentialBook
 from driftline.streams.detect.state import REMEMBERED_WINDOWS, ModelState, Track
 from driftline.streams.detect.windows import Windows
 from driftline.streams.references import ReferenceBook
@@ -48,6 +49,7 @@ class ModelMonitor:
         self.windows = Windows(model, settings, cells, state)
         self._lateness = parse_duration(settings.allowed_lateness)
         self._evidence = EvidenceBook(model, settings, cells)
+        self._sequential = SequentialBook(model, settings, cells)
         self._digest = Digest(model, settings, self._evidence)
         self._episodes = EpisodeKeeper(model, settings, cells, self.windows, self._evidence)
         #: What was last said of the model, for the metrics: by kind at the last closed pane, and of the last window.
@@ -112,8 +114,12 @@ class ModelMonitor:
     def settle(self, key: PaneKey) -> None:
         """Store the evidence that came from a closed pane before the pane changes: it could not be made again."""
         track, reference = self.state.tracks.get(key.reference_id), self._book.get(self.model, key.reference_id)
-        if track is not None and reference is not None and track.evidence_until.get(key.kind, 0) <= key.start:
+        if track is None or reference is None:
+            return
+        if track.evidence_until.get(key.kind, 0) <= key.start:
             self._evidence.settle(track, reference, key.kind)
+        if track.sequential_until.get(key.kind, 0) <= key.start:
+            self._sequential.settle(track, reference, key.kind)
 
     def fold(self, marks: Marks, retention: int) -> None:
         """Note how far back panes need not be kept one by one any more, and how far back nothing need be kept."""
@@ -154,8 +160,13 @@ class ModelMonitor:
             return
         turn.track.began = turn.track.began or key.start
         verdict = self.verdicts[key.kind] = self._evidence.take(turn, cell)
+        seen = self._sequential.take(turn, cell, self._remembered(turn))
         turn.track.last_end[key.kind] = max(key.end, turn.track.last_end.get(key.kind, 0))
-        self._episodes.pane_closed(turn, verdict)
+        self._episodes.pane_closed(turn, verdict, seen)
+
+    def _remembered(self, turn: Turn) -> int:
+        """Return the event time before which nothing that was said of a window is needed to say it again."""
+        return turn.key.start - label_wait(self.settings, turn.reference) - REMEMBERED_WINDOWS * self.windows.usual
 
     def _close_window(self, key: PaneKey, turn: Turn | None, marks: Marks, said: Said) -> None:
         if turn is None:

@@ -1,4 +1,4 @@
-"""River's ADWIN over block averages: it dates the causes of an episode, and decides by itself only where a user names it.
+"""River's ADWIN over block averages: it dates the causes of an episode.
 
 Averages of panes, because on single values ADWIN takes autocorrelation for drift by the thousand.
 """
@@ -16,6 +16,8 @@ from driftline.detectors.binning import Z_SCALE
 from driftline.detectors.changepoint import adwin_changes
 from driftline.detectors.decider import TermEffect
 from driftline.detectors.layout import Layout
+from driftline.detectors.sequential.reading import WRONG
+from driftline.detectors.sequential.watches import Watch
 from driftline.store.detect_rows import PaneKey
 from driftline.streams.detect.cells import Cell
 
@@ -40,14 +42,17 @@ def dated(causes: Iterable[Cause], panes: Series, layout: Layout) -> tuple[Cause
     return tuple(_dated(cause, panes, layout) if cause.term == "location" else cause for cause in causes)
 
 
-def changed_columns(panes: Series, layout: Layout, since: int) -> list[str]:
-    """Return the numeric columns whose mean ADWIN finds changed at or after ``since``."""
-    return [name for name in layout.numeric if any(at >= since for at in adwin_changes(pane_means(panes, layout, name)))]
+def effects_of(watches: Iterable[Watch], effects: Iterable[TermEffect]) -> list[TermEffect]:
+    """Return for each watch the effect of what it reads: of squares the scale, of errors their share, else the location."""
+    measured = [effect for effect in effects if effect.n]
+    wanted = {(watch.column, _term_of(watch)) for watch in watches}
+    return [e for e in measured if (e.column, e.term) in wanted]
 
 
-def strongest_of(effects: Iterable[TermEffect], columns: Sequence[str]) -> list[TermEffect]:
-    """Return the location effect of each of the columns."""
-    return [e for e in effects if e.column in columns and e.term == "location" and e.n]
+def _term_of(watch: Watch) -> str:
+    if watch.series == "errors":
+        return f"value:{WRONG}"
+    return "scale" if watch.series in ("squares", "row_squares") else "location"
 
 
 def _dated(cause: Cause, panes: Series, layout: Layout) -> Cause:

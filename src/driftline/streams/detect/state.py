@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from driftline.alerts.episodes import Episode
 from driftline.alerts.policy import PolicyState
+from driftline.contracts.findings import Change
 from driftline.contracts.summaries import PaneKind
 
 #: Ended episodes and evidence of closed windows are remembered at least for so many windows, and as long as outcomes may still come: the policy looks
@@ -14,6 +17,7 @@ REMEMBERED_WINDOWS = 64
 #: Never more of either than this.
 _MOST_EPISODES = 256
 _MOST_WINDOWS = 4096
+_MOST_CHANGES = 4096
 
 
 class Track(msgspec.Struct, kw_only=True):
@@ -34,11 +38,20 @@ class Track(msgspec.Struct, kw_only=True):
     last_end: dict[PaneKind, int] = {}
     #: The evidence at the close of the latest windows, by start: a window that is published again keeps the evidence of its close.
     closes: dict[int, float] = {}
+    #: States of the sequential detectors by kind and watch, as of the panes that ended by ``sequential_until``; and what they saw of late.
+    sequential: dict[PaneKind, dict[str, bytes]] = {}
+    sequential_until: dict[PaneKind, int] = {}
+    changes: list[Change] = []
 
     def note_close(self, start: int, evidence: float, since: int) -> None:
         """Remember the evidence at the close of a window, and forget windows from before ``since``."""
         known = {**self.closes, start: evidence}
         self.closes = dict(sorted((at, value) for at, value in known.items() if at >= min(since, start))[-_MOST_WINDOWS:])
+
+    def note_changes(self, changes: Sequence[Change], since: int) -> None:
+        """Remember what sequential detectors saw in a pane, and forget what they saw before ``since``."""
+        if changes:
+            self.changes = [*(c for c in self.changes if c.at >= since), *changes][-_MOST_CHANGES:]
 
     def end(self, episode: Episode, since: int) -> None:
         """Move an ended episode to the past, and forget those that ended before ``since``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from driftline.contracts.findings import ColumnFinding, Performance, State
+from driftline.contracts.findings import Change, ColumnFinding, Performance, State
 from driftline.contracts.reference import ANY_VERSION, Reference
 from driftline.contracts.times import format_time
 
@@ -40,3 +40,16 @@ def finding_sentence(
         shown = ", ".join(f"{name} {value:.3f}" for name, value in list(performance.metrics.items())[:_NAMED])
         text += f". Realised on {performance.n:,} labelled predictions: {shown}"
     return f"{span}: {text}."
+
+
+def changes_sentence(changes: Sequence[Change]) -> str:
+    """Return what is added to a window's sentence where sequential detectors saw changes in it; nothing where they did not.
+
+    >>> changes_sentence([Change(column="temp", detector="adwin", series="means", at=1_600_000_000_000)])
+    ' Changes seen: temp by adwin at 2020-09-13T12:26:40Z.'
+    """
+    if not changes:
+        return ""
+    named = ", ".join(f"{c.column} by {c.detector} at {format_time(c.at)}" for c in changes[:_NAMED])
+    more = f" and {len(changes) - _NAMED} more" if len(changes) > _NAMED else ""
+    return f" Changes seen: {named}{more}."
