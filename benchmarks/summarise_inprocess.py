@@ -21,12 +21,13 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
+from driftline.contracts.cutting import Cut, Cuts
 from driftline.contracts.reference import NumericColumn, Reference, seal
 from driftline.contracts.settings import Settings, build_settings
 from driftline.contracts.summaries import encode_summary
 from driftline.detectors.columns import categorical_column, numeric_column
 from driftline.detectors.parts import PartBuilder
-from driftline.streams.blocks import SourceBlocks
+from driftline.streams.blocks import Origin, SourceBlocks
 from driftline.streams.predictions import PredictionReader
 from driftline.streams.reading import Reader
 from driftline.streams.references import ReferenceBook
@@ -130,8 +131,9 @@ def summarise(records: Sequence[Record], reference: Reference, *, poll: int = PO
     book = ReferenceBook()
     book.add([reference])
     reader = Reader(book, {}, 60_000, 60_000)
+    cuts = Cuts(((0, Cut(BLOCK, 0)),))
     blocks = SourceBlocks(
-        0, 0, 0, block_size=BLOCK, reader=reader, new_builder=lambda _: PartBuilder(PANE_MS, SAMPLE_ROWS, 5_000, {})
+        0, Origin(0, 0, whole=True), cuts=cuts, reader=reader, new_builder=lambda _: PartBuilder(PANE_MS, SAMPLE_ROWS, 5_000, {})
     )  # fmt: skip
     sent = []
     for i in range(0, len(records), poll):

@@ -14,11 +14,16 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from tests import postgres as pg
 from tests.guard import clear_away
 
 from driftline.cli.kafka_local import BrokerState, start_broker
+
+# A deadline by the clock fails where the machine is busy, and tells nothing of the code.
+hypothesis.settings.register_profile("driftline", deadline=None)
+hypothesis.settings.load_profile("driftline")
 
 _SHARED = pytest.StashKey[Path]()
 

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 def commits_at_the_tip() -> None:
-    """Commit how far summarise has read, in place of the start of the open block."""
+    """Go on where summarise has read to, in place of the start of the open block."""
     from driftline.streams import blocks
 
     take = blocks.SourceBlocks.take
 
     def tip(self: blocks.SourceBlocks) -> blocks.Snapshot:
         snapshot = take(self)
-        return replace(snapshot, commit=snapshot.position, commit_watermark=snapshot.watermark)
+        return replace(snapshot, origin=blocks.Origin(snapshot.position, snapshot.watermark, whole=True))
 
     blocks.SourceBlocks.take = tip  # type: ignore[method-assign]
 
@@ -39,8 +39,8 @@ def forgets_too_early() -> None:
             await self._progress.tell(reached)
             await Publisher.send(self._publisher, [m for s in taken.values() for m in self._messages(s)])
             for tp, snapshot in taken.items():
-                self._floors[tp] = snapshot.commit
-                consumer.commit_to(tp, snapshot.commit, epoch, str(snapshot.commit_watermark))
+                start = self._floors[tp] = snapshot.origin.start
+                consumer.commit_to(tp, snapshot.position, epoch, str(snapshot.origin.watermark), resume_at=start)
 
     summarise.Summarise.flush = flush  # type: ignore[method-assign]
 
@@ -62,18 +62,18 @@ def torn_snapshot() -> None:
             later = {tp: _as_it_stands(blocks) for tp, blocks in self._blocks.items()}
             await self._progress.tell({tp.partition: summarise._reached(s) for tp, s in later.items()})
             for tp, snapshot in later.items():
-                self._floors[tp] = snapshot.commit
-                consumer.commit_to(tp, snapshot.commit, epoch, str(snapshot.commit_watermark))
+                start = self._floors[tp] = snapshot.origin.start
+                consumer.commit_to(tp, snapshot.position, epoch, str(snapshot.origin.watermark), resume_at=start)
 
     summarise.Summarise.flush = flush  # type: ignore[method-assign]
 
 
 def _as_it_stands(blocks: Any) -> Any:
-    from driftline.streams.blocks import Snapshot
+    from driftline.streams.blocks import Origin, Snapshot
 
     block = blocks._open
-    commit, watermark = (blocks.position, blocks.watermark) if block is None else (block.start, block.watermark)
-    return Snapshot([], [], commit, watermark, blocks.position, blocks.watermark, blocks.newest)
+    start, watermark = (blocks.position, blocks.watermark) if block is None else (block.start, block.watermark)
+    return Snapshot([], [], Origin(start, watermark, whole=True), blocks.position, blocks.watermark, blocks.newest)
 
 
 def late_by_the_order_of_reading() -> None:

@@ -98,6 +98,7 @@ def settings_tree(bootstrap: str, prefix: str, database: str, folder: str, idle_
             "idle_timeout": idle_timeout,
             "session_timeout": "3s",
             "block_size": 256,
+            "block_span": "50ms",
             "max_poll_records": 400,
         },
         "retention": {"panes": "3650d"},

@@ -9,23 +9,29 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.streams.records import PANE, T0, Record, event, reference
 
+from driftline.contracts.cutting import Cut, Cuts
 from driftline.contracts.summaries import BlockSummary, encode_summary
 from driftline.contracts.times import DAY_MS
 from driftline.detectors.parts import PartBuilder
-from driftline.streams.blocks import Snapshot, SourceBlocks
+from driftline.streams.blocks import Origin, Snapshot, SourceBlocks
 from driftline.streams.reading import Reader, decode
 from driftline.streams.references import ReferenceBook
 
 BLOCK = 4
+BY_OFFSETS = Cuts(((0, Cut(BLOCK, 0)),))
 LATENESS = 2_000
 REFERENCES = (reference("1"), reference("1", T0 + PANE), reference("2"), reference("1", model="n"))
 
 
-def _blocks(position: int = 0, watermark: int = 0) -> SourceBlocks:
+def _blocks(position: int = 0, watermark: int = 0, cuts: Cuts = BY_OFFSETS) -> SourceBlocks:
+    return begun(Origin(position, watermark, whole=position % BLOCK == 0), cuts)
+
+
+def begun(origin: Origin, cuts: Cuts) -> SourceBlocks:
     book = ReferenceBook()
     book.add(REFERENCES)
     reader = Reader(book, {}, LATENESS, allowed_skew=60_000)
-    return SourceBlocks(3, position, watermark, block_size=BLOCK, reader=reader, new_builder=lambda _: PartBuilder(PANE, 8, 100, {}))
+    return SourceBlocks(3, origin, cuts=cuts, reader=reader, new_builder=lambda _: PartBuilder(PANE, 8, 100, {}))
 
 
 def _event(offset: int, kind: int, at: int, model: str, version: str) -> Record:
@@ -81,7 +87,7 @@ def test_any_batching_of_the_same_records_gives_the_same_blocks_rejects_and_time
     first, second = _read(_blocks(), _batches(log, one)), _read(_blocks(), _batches(log, other))
     assert _newest(_summaries(first)) == _newest(_summaries(second))
     assert sorted(r.record.offset for s in first for r in s.rejected) == sorted(r.record.offset for s in second for r in s.rejected)
-    assert (first[-1].commit, first[-1].commit_watermark) == (second[-1].commit, second[-1].commit_watermark)
+    assert first[-1].origin == second[-1].origin
     assert (first[-1].position, first[-1].watermark, first[-1].newest) == (second[-1].position, second[-1].watermark, second[-1].newest)
 
 
@@ -96,10 +102,10 @@ def test_every_record_is_in_exactly_one_block_or_rejected(log: list[Record], whe
 @given(logs(), cuts)
 def test_a_commit_is_the_start_of_a_block_and_never_goes_back(log: list[Record], where: list[int]) -> None:
     snapshots = _read(_blocks(), _batches(log, where))
-    commits = [snapshot.commit for snapshot in snapshots]
+    commits = [snapshot.origin.start for snapshot in snapshots]
     assert commits == sorted(commits)
     assert all(commit % BLOCK == 0 for commit in commits)
-    assert all(snapshot.commit <= snapshot.position for snapshot in snapshots)
+    assert all(snapshot.origin.start <= snapshot.position for snapshot in snapshots)
 
 
 @given(logs(), cuts)
@@ -123,7 +129,7 @@ def test_a_new_owner_that_reads_again_from_the_commit_makes_the_same_blocks(log:
     whole = _newest(_summaries(_read(_blocks(), _batches(log, one))))
     until = cut % (len(log) + 1)
     old = _read(_blocks(), _batches(log[:until], one)) if until else []
-    commit, watermark = (old[-1].commit, old[-1].commit_watermark) if old else (0, 0)
+    commit, watermark = (old[-1].origin.start, old[-1].origin.watermark) if old else (0, 0)
     rest = [record for record in log if record.offset >= commit]
     new = _read(_blocks(commit, watermark), _batches(rest, other)) if rest else []
     assert _newest([*_summaries(old), *_summaries(new)]) == whole
@@ -143,7 +149,7 @@ def test_what_has_not_left_is_not_committed(log: list[Record]) -> None:
     assert blocks.pending == 0
     again = blocks.take()
     assert (again.summaries, again.rejected) == ([], [])
-    assert (again.commit, again.position) == (snapshot.commit, snapshot.position)
+    assert (again.origin, again.position) == (snapshot.origin, snapshot.position)
 
 
 @given(logs(), cuts, st.integers(1, 3))
@@ -214,7 +220,7 @@ def test_features_that_cannot_be_read_are_rejected_and_the_rest_of_the_block_cou
 def test_what_the_former_owner_had_read_of_an_open_block_makes_nobody_late_for_the_next_one() -> None:
     log = [event(0, T0), event(1, T0 + 2 * PANE), event(2, T0)]
     [old] = _read(_blocks(), [log[:2]])
-    assert (old.commit, old.commit_watermark, old.watermark) == (0, 0, T0 + 2 * PANE)
-    [new] = _read(_blocks(old.commit, old.commit_watermark), [log])
+    assert (old.origin, old.watermark) == (Origin(0, 0, whole=True), T0 + 2 * PANE)
+    [new] = _read(begun(old.origin, BY_OFFSETS), [log])
     counted = sorted((part.start, part.late, part.n) for s in new.summaries for part in s.panes)
     assert counted == [(T0, False, 1), (T0, True, 1), (T0 + 2 * PANE, False, 1)]

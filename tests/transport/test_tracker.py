@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from driftline.streams.transport.positions import LogBounds, PositionBeyondEnd, StartPosition, start_position
+from driftline.streams.transport.positions import LogBounds, PositionBeyondEnd, StartPosition, resuming, start_position
 from driftline.streams.transport.tracker import METADATA_LIMIT, Commit, Tracker
 
 A = TP("a", 0)
@@ -204,3 +204,30 @@ def test_reading_begins_at_sql_s_offset_else_at_the_commit_else_at_the_beginning
     assert began.offset == max(wanted, earliest)
     assert began.lost == began.offset - wanted
     assert (began.committed, began.metadata) == (committed, "m")
+
+
+@given(st.integers(0, 20), st.integers(0, 20), st.integers(0, 20), st.integers(0, 20), st.none() | st.integers(0, 20))
+def test_a_commit_may_say_to_go_on_before_it(back: int, committed: int, earliest: int, length: int, held: int | None) -> None:
+    at = max(0, committed - back)
+    bounds = LogBounds(committed, resuming("17 of them", at), earliest, earliest + length)
+    if (committed if held is None else held) > bounds.end:
+        with pytest.raises(PositionBeyondEnd):  # that the block's start is still there says nothing of what has been read since
+            start_position(A, bounds, held)
+        return
+    began = start_position(A, bounds, held)
+    assert began.offset == max(at if held is None else held, earliest)
+    assert (began.committed, began.note, began.resumed) == (committed, "17 of them", True)
+    tracker = Tracker()
+    tracker.begin({A: began})
+    if bounds.end > began.offset:
+        tracker.deliver(A, bounds.end)
+        assert tracker.commit_to(A, bounds.end, 0, "18", resume_at=began.offset)
+        assert tracker.due() == {A: Commit(bounds.end, resuming("18", began.offset))}
+        with pytest.raises(ValueError, match="go on at"):
+            tracker.commit_to(A, bounds.end, 0, "18", resume_at=bounds.end + 1)
+
+
+def test_what_an_older_version_committed_says_nothing_of_it() -> None:
+    for metadata in ("", "1700000000000", "@7", "@seven x", "x @7 y"):
+        began = start_position(A, LogBounds(9, metadata, 0, 20), None)
+        assert (began.offset, began.resumed, began.note) == (9, False, metadata)

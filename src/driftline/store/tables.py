@@ -73,6 +73,9 @@ references = Table(
     Index(None, "model", "effective_from"),
 )
 
+# ---- summarise
+block_cuts = Table("block_cuts", metadata, _int("partition", key=True), _int("since", key=True), _int("size"), _int("span"))
+
 # ---- join
 join_cursors = Table(
     "join_cursors",

@@ -1,7 +1,8 @@
 """One source partition as a run of blocks: the pure heart of summarise.
 
-A block is ``block_size`` consecutive offsets, aligned. Its summary is a function of those offsets alone: a new owner begins the block anew, and a
-revision replaces the one before it. What may be committed is therefore the start of the open block, with the watermark the partition had there.
+A block is a run of consecutive offsets that ends as its cut says: by offsets, or by the time its records were written. Its summary is a function
+of those records alone: a new owner begins the block anew, and a revision replaces the one before it. What a commit says is therefore where the open
+block starts, and the watermark the partition had there.
 """
 
 from __future__ import annotations
@@ -10,11 +11,21 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from driftline.contracts.cutting import Cut, Cuts
 from driftline.contracts.summaries import BlockSummary
 from driftline.detectors.parts import PartBuilder
-from driftline.streams.reading import Decoded, Reader, Rejected
+from driftline.streams.reading import Decoded, Reader, Record, Rejected
 
 NewBuilder = Callable[[str], PartBuilder]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a partition is read from, and the watermark there. ``whole``: a block begins here; otherwise the log was cut inside one."""
+
+    start: int
+    watermark: int
+    whole: bool
 
 
 @dataclass
@@ -26,8 +37,29 @@ class OpenBlock:
     end: int
     next: int
     watermark: int
+    cut: Cut
+    #: A record written then or later begins another block (None: the time ends this one never).
+    until: int | None
     builders: dict[str, PartBuilder] = field(default_factory=dict)
     changed: set[str] = field(default_factory=set)
+
+    def ends_before(self, record: Record) -> bool:
+        """Say whether a record, the next one of the log, belongs to another block."""
+        if record.offset >= self.end:
+            return True
+        return self.until is not None and record.timestamp >= self.until and self.cut.may_end(self.next - 1, record.offset)
+
+    def among(self, items: Decoded, i: int) -> int:
+        """Return the index of the first record after the ``i``-th, which is in the block, that is not."""
+        stop = items.before(self.end)
+        if self.until is not None:
+            for place in self.cut.places(items.records[i].offset, self.end):
+                j = items.before(place)
+                if j >= stop:
+                    break
+                if items.records[j].timestamp >= self.until:
+                    return j
+        return stop
 
     def revision(self, partition: int, *, final: bool) -> list[BlockSummary]:
         """Return the block's summaries as they stand: of the models that changed since the last revision, or of all in the final one."""
@@ -38,12 +70,14 @@ class OpenBlock:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What leaves summarise in one flush, taken together with no await between: summaries, dead letters, and how far they reach."""
+    """What leaves summarise in one flush, taken together with no await between: summaries, dead letters, and how far they reach.
+
+    ``origin``: where whoever reads on begins, and what it has to know.
+    """
 
     summaries: list[BlockSummary]
     rejected: list[Rejected]
-    commit: int
-    commit_watermark: int
+    origin: Origin
     position: int
     watermark: int
     newest: int
@@ -52,12 +86,11 @@ class Snapshot:
 class SourceBlocks:
     """One source partition since its last seek."""
 
-    def __init__(self, partition: int, position: int, watermark: int, *, block_size: int, reader: Reader, new_builder: NewBuilder) -> None:
+    def __init__(self, partition: int, origin: Origin, *, cuts: Cuts, reader: Reader, new_builder: NewBuilder) -> None:
         self.partition = partition
-        self.position = position
-        self.watermark = watermark
-        self.newest = watermark
-        self._block_size = block_size
+        self.position = origin.start
+        self.watermark = origin.watermark
+        self.newest = origin.watermark
         self._reader = reader
         self._new_builder = new_builder
         self._open: OpenBlock | None = None
@@ -65,10 +98,10 @@ class SourceBlocks:
         self._rejected: list[Rejected] = []
         #: Events and late events by model, for the metrics.
         self.events, self.late = Counter[str](), Counter[str]()
+        self._cuts = cuts
         # Where the log was cut inside a block (retention), the rest of that block goes one offset a piece: nobody can rebuild the block whole, and
         # detect drops the offsets that it has already.
-        aligned = position // block_size * block_size
-        self._ragged_until = aligned + block_size if position != aligned else position
+        self._ragged_until = origin.start if origin.whole else cuts.at(origin.start).boundary(origin.start)
 
     @property
     def pending(self) -> int:
@@ -84,12 +117,12 @@ class SourceBlocks:
         """Read decoded records, in offset order, at or after the position."""
         i = 0
         while i < len(items):
-            block = self._block_of(items.records[i].offset)
-            j = items.before(block.end)
+            block = self._block_of(items.records[i])
+            j = block.among(items, i)
             self._read(block, items.part(i, j))
             i = j
         if self._open is not None and self._open.next == self._open.end:
-            self._finish(self._open)
+            self._finish(self._open, self._open.end)
 
     def take(self) -> Snapshot:
         """Return what has to leave now."""
@@ -98,26 +131,27 @@ class SourceBlocks:
         block = self._open
         if block is not None:
             summaries += block.revision(self.partition, final=False)
-        commit, commit_watermark = (block.start, block.watermark) if block is not None else (self.position, self.watermark)
-        return Snapshot(summaries, rejected, commit, commit_watermark, self.position, self.watermark, self.newest)
+        start, watermark = (block.start, block.watermark) if block is not None else (self.position, self.watermark)
+        origin = Origin(start, watermark, start >= self._ragged_until)
+        return Snapshot(summaries, rejected, origin, self.position, self.watermark, self.newest)
 
-    def _block_of(self, offset: int) -> OpenBlock:
+    def _block_of(self, record: Record) -> OpenBlock:
         block = self._open
-        if block is not None and offset < block.end:
-            return block
         if block is not None:
-            self._finish(block)
-        if offset < self._ragged_until:
-            start, end = offset, offset + 1
-        else:
-            start = offset // self._block_size * self._block_size
-            end = start + self._block_size
-        block = self._open = OpenBlock(start, offset, end, offset, self.watermark)
+            if not block.ends_before(record):
+                return block
+            self._finish(block, min(record.offset, block.end))
+        # Offsets that the log left out at the beginning of an aligned block belong to it all the same.
+        cut, ragged = self._cuts.at(record.offset), record.offset < self._ragged_until
+        start = record.offset if ragged else max(cut.floor(record.offset), self.position)
+        end = start + 1 if ragged else cut.boundary(start + 1)
+        until = record.timestamp + cut.span if cut.span and not ragged else None
+        block = self._open = OpenBlock(start, record.offset, end, record.offset, self.watermark, cut, until)
         return block
 
-    def _finish(self, block: OpenBlock) -> None:
+    def _finish(self, block: OpenBlock, at: int) -> None:
         # Offsets that the log left out (transaction markers, compaction) belong to the block all the same.
-        self.position = block.next = max(block.next, block.end)
+        self.position = block.next = max(block.next, at)
         self._done += block.revision(self.partition, final=True)
         self._open = None
 

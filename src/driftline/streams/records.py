@@ -97,6 +97,9 @@ class Decoded:
 
     def before(self, offset: int) -> int:
         """Return how many of the records stand before an offset."""
+        i = offset - self.records[0].offset if self.records else 0
+        if 0 <= i < len(self.records) and self.records[i].offset == offset:  # no gap before it
+            return i
         return bisect_left(self.records, offset, key=_offset)
 
     def part(self, start: int, stop: int | None = None) -> Decoded:

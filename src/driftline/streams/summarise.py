@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from faust.types import TP
 from sqlalchemy import Engine
 
+from driftline.contracts.cutting import Cut, Cuts
 from driftline.contracts.settings import Settings
 from driftline.contracts.times import parse_duration
 from driftline.contracts.topics import INFERENCE_EVENTS, SUMMARIES, topic_name
 from driftline.detectors.parts import PartBuilder
 from driftline.health.ages import show_age
 from driftline.health.samples import Samples
+from driftline.store import block_cuts
 from driftline.streams.admission import Admission
-from driftline.streams.blocks import Snapshot, SourceBlocks
+from driftline.streams.blocks import Origin, Snapshot, SourceBlocks
 from driftline.streams.continuity import Continuity, Fit
 from driftline.streams.dead_letters import letter_message
 from driftline.streams.detect.clock import SUMMARISE
@@ -27,19 +30,21 @@ from driftline.streams.sizing import encode_sized
 from driftline.streams.source_progress import SourceProgress
 from driftline.streams.sql_thread import SqlThread
 from driftline.streams.transport import Batch, DriftApp
+from driftline.streams.transport.positions import StartPosition
 
 #: A flush is due at once when so many finished summaries wait, so that a burst is not held in memory.
 _PENDING_MOST = 256
 
 
 class Summarise:
-    """Glue: batches in, summaries out, commits at block starts."""
+    """Glue: batches in, summaries out, commits that say where the open block starts."""
 
     def __init__(self, app: DriftApp, settings: Settings, engine: Engine) -> None:
         self._app = app
         self._settings = settings
+        self._engine = engine
         self._publisher = Publisher(app, settings.kafka)
-        sql = SqlThread()
+        sql = self._sql = SqlThread()
         self._feed = ReferenceFeed(sql, engine, parse_duration(settings.worker.version_wait))
         self._admission = Admission(sql, engine, settings, self._feed)
         self._reader = Reader(
@@ -50,6 +55,8 @@ class Summarise:
             settings.defaults.max_features,
             parse_duration(settings.retention.panes),
         )
+        self._cut = Cut(settings.worker.block_size, parse_duration(settings.worker.block_span))
+        self._cuts: dict[TP, tuple[int, Cuts]] = {}
         self._blocks: dict[TP, SourceBlocks] = {}
         self._floors: dict[TP, int] = {}
         self._secret = pii_secret(settings)
@@ -65,6 +72,7 @@ class Summarise:
         for i, piece in enumerate(self._reader.pieces(batch.records)):
             items = await self._admission.judged(piece)
             await self._feed.wait_for(items.versions())
+            await self._settle(batch.tp, batch.epoch)
             if not (self._begun(batch) if i == 0 else self._app.consumer.epoch == batch.epoch):
                 return
             blocks = self._blocks.get(batch.tp)
@@ -93,9 +101,14 @@ class Summarise:
             self._count()
             await self._publisher.send(m for snapshot in taken.values() for m in self._messages(snapshot))
             await self._progress.tell({tp.partition: _reached(snapshot) for tp, snapshot in taken.items()})
+            if consumer.epoch != epoch:
+                return
             for tp, snapshot in taken.items():
-                self._floors[tp] = snapshot.commit
-                consumer.commit_to(tp, snapshot.commit, epoch, str(snapshot.commit_watermark))
+                origin = snapshot.origin
+                self._floors[tp] = origin.start
+                # What has been read is committed, so that the group's lag is one; whoever reads on begins the open block anew.
+                reached = consumer.position_after(tp, snapshot.position)
+                consumer.commit_to(tp, reached, epoch, str(origin.watermark), resume_at=origin.start if origin.whole else None)
 
     async def look_for_idle(self) -> None:
         """Tell which partitions have been read to their end for good."""
@@ -111,7 +124,7 @@ class Summarise:
             start = consumer.start_of(tp)
         except KeyError:
             return None
-        return Reached(start.offset, _watermark(start.metadata), start.offset)
+        return Reached(start.offset, _watermark(start.note), start.offset)
 
     def _count(self) -> None:
         for blocks in self._blocks.values():
@@ -124,15 +137,17 @@ class Summarise:
         show_age(samples, INFERENCE_EVENTS.name, [blocks.watermark for blocks in list(self._blocks.values())])
 
     def _begin(self, tp: TP) -> SourceBlocks:
+        _, cuts = self._cuts[tp]
+        origin = _origin(self._app.consumer.start_of(tp), cuts)
+        return SourceBlocks(tp.partition, origin, cuts=cuts, reader=self._reader, new_builder=self._builder)
+
+    async def _settle(self, tp: TP, epoch: int) -> None:
+        """Know how the partition is cut, before the first batch of an epoch is read."""
+        if self._cuts.get(tp, (-1, None))[0] == epoch or self._app.consumer.epoch != epoch:
+            return
         start = self._app.consumer.start_of(tp)
-        return SourceBlocks(
-            tp.partition,
-            start.offset,
-            _watermark(start.metadata),
-            block_size=self._settings.worker.block_size,
-            reader=self._reader,
-            new_builder=self._builder,
-        )
+        settle = partial(block_cuts.settle, self._engine, tp.partition, self._cut, start.end, fresh=start.committed is None)
+        self._cuts[tp] = epoch, await self._sql.run(settle)
 
     def _builder(self, model: str) -> PartBuilder:
         settings = self._settings.model(model)
@@ -144,9 +159,15 @@ class Summarise:
 
 
 def _reached(snapshot: Snapshot) -> Reached:
-    return Reached(snapshot.position, snapshot.watermark, snapshot.commit, snapshot.newest)
+    return Reached(snapshot.position, snapshot.watermark, snapshot.origin.start, snapshot.newest)
 
 
-def _watermark(metadata: str) -> int:
+def _origin(start: StartPosition, cuts: Cuts) -> Origin:
+    """Return where to begin. A block begins where a commit says so and the log still has it, else at an aligned offset only."""
+    whole = (start.resumed and not start.lost) or start.offset == cuts.at(start.offset).floor(start.offset)
+    return Origin(start.offset, _watermark(start.note), whole)
+
+
+def _watermark(note: str) -> int:
     """Return the watermark that a commit carries: what is late must not depend on where a new owner happened to begin."""
-    return int(metadata) if metadata.isdecimal() else 0
+    return int(note) if note.isascii() and note.isdecimal() else 0

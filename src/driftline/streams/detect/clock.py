@@ -50,6 +50,10 @@ class SourceClock:
         known = self._known.get((SUMMARISE, partition))
         return known.floor if known else 0
 
+    def floors(self) -> dict[int, int]:
+        """Return the floor of each partition that summarise reads."""
+        return {p: told.floor for (s, p), told in self._known.items() if s == SUMMARISE}
+
     def positions(self, source: str = SUMMARISE) -> dict[str, int]:
         """Return how far each partition of a source has been read."""
         return {str(p): told.position for (s, p), told in sorted(self._known.items()) if s == source}

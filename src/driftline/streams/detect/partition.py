@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterable, Sequence
 from functools import partial
 
-import msgspec
 from sqlalchemy import Engine
 
 from driftline.contracts.errors import DecodeError
@@ -21,7 +20,7 @@ from driftline.contracts.times import SECOND_MS, parse_duration
 from driftline.contracts.topics import ALERTS, DRIFT_FINDINGS, PANE_CLOSINGS, RETRAIN_TRIGGERS
 from driftline.health.samples import Samples
 from driftline.store import detection, panes, references
-from driftline.store.detect_rows import Applied, BlockKey, BlockRow, DetectChange, PaneKey
+from driftline.store.detect_rows import Applied, BlockKey, DetectChange, PaneKey
 from driftline.store.outbox import OutboxRow
 from driftline.store.retention import Kept, purge_some
 from driftline.store.transactions import writing
@@ -31,6 +30,7 @@ from driftline.streams.detect.clock import FEATURE_SOURCES, JOIN_LABELS, OUTCOME
 from driftline.streams.detect.monitor import ModelMonitor
 from driftline.streams.detect.pending import Counters, Pending
 from driftline.streams.detect.refusal import refuse_other_settings
+from driftline.streams.detect.revisions import Revisions, Verdict
 from driftline.streams.detect.said import Marks, Said
 from driftline.streams.detect.showing import show_episodes, show_marks, show_models
 from driftline.streams.detect.state import ModelState, decode_state, encode_state
@@ -55,8 +55,7 @@ class DetectPartition:
         self._saved_at = time.monotonic()
         self._clock = SourceClock(image.sources)
         self._applied = {(a.model, a.source, a.partition): a.sequence for a in image.applied}
-        self._blocks = {BlockKey(b.model, b.partition, b.start): b for b in image.blocks}
-        self._parts: dict[BlockKey, list[PanePart]] = {k: _parts.decode(b.payload) for k, b in self._blocks.items() if b.payload}
+        self._blocks = Revisions(image.blocks)
         self._cells = Cells(self._fetch, self._fetch_range, self._book.get, self._sample_rows, partial(panes.edges, engine))
         self._cells.load(image.panes)
         self._states = {model: decode_state(raw) for model, raw in image.model_states.items()}
@@ -147,46 +146,22 @@ class DetectPartition:
     # -- messages -----------------------------------------------------------------------------------------------------------------------------
 
     def _revise(self, block: BlockSummary, touched: Pending) -> None:
-        key = BlockKey(block.model, block.partition, block.start)
-        known = self._blocks.get(key)
-        if block.start < self._clock.floor(block.partition):
-            self.counters.repeated += 1
+        verdict = self._blocks.judge(block, self._clock.floor(block.partition))
+        if verdict is not Verdict.NEW:
+            if verdict is Verdict.SUPERSEDED:
+                self.counters.superseded += 1
+            else:
+                self.counters.repeated += 1
             return
-        if known is not None and (known.final or block.first > known.first or block.next < known.next):
-            self.counters.superseded += 1
-            return
-        if known is None and self._covered(block):
-            self.counters.repeated += 1
-            return
-        old = {_name(part): part for part in self._parts.get(key, [])}
-        new = {_name(part): part for part in block.panes}
-        for name in sorted(old.keys() | new.keys()):
-            if old.get(name) != new.get(name):
-                self._replace(block.model, old.get(name), new.get(name), self._offsets(block))
+        for old, new in self._blocks.changes(block):
+            self._replace(block.model, old, new, self._offsets(block))
         self.counters.applied += 1
-        parts = [] if block.final else block.panes
-        self._parts[key] = parts
-        self._blocks[key] = touched.blocks[key] = BlockRow(
-            model=block.model,
-            partition=block.partition,
-            start=block.start,
-            first=block.first,
-            next=block.next,
-            final=block.final,
-            payload=_parts_encoder.encode(parts) if parts else b"",
-        )
+        touched.blocks[BlockKey(block.model, block.partition, block.start)] = self._blocks.put(block)
 
     def _offsets(self, block: BlockSummary) -> tuple[int, int, int]:
-        """Return the offsets that a finding names for a block: all of it, whatever part was read when the finding was made."""
+        """Return the offsets that a finding names for a block: whole aligned blocks, whatever part was read, or will be, when the finding is made."""
         size = self._settings.worker.block_size
-        return (block.partition, block.start, block.start + (1 if block.start % size else size))
-
-    def _covered(self, block: BlockSummary) -> bool:
-        """Say whether another block has these offsets already: the log was cut inside a block, and a new owner sends the rest of it in pieces."""
-        return any(
-            known.model == block.model and known.partition == block.partition and known.start < block.start and known.next > block.first
-            for known in self._blocks.values()
-        )
+        return (block.partition, block.start // size * size, -(-block.next // size) * size)
 
     def _take(self, delta: OutcomeDelta, touched: Pending) -> None:
         key = (delta.model, delta.source, delta.partition)
@@ -271,10 +246,8 @@ class DetectPartition:
 
     def _commit(self, expected: int | None, touched: Pending, folded: set[str]) -> None:
         said = touched.said
-        dropped = [key for key in self._blocks if key.start < self._clock.floor(key.partition)]
+        dropped = self._blocks.drop_below(self._clock.floors())
         for key in dropped:
-            del self._blocks[key]
-            self._parts.pop(key, None)
             touched.blocks.pop(key, None)
         # Nothing else changes a state: a closing, or the finding of a window, and what is folded then.
         moved = {m.model for m in said.closings} | {m.model for m in said.findings} | self._folding | folded | touched.settled
@@ -345,10 +318,3 @@ class DetectPartition:
 _PENDING_MOST = 20_000
 #: Panes that one transaction lets go of.
 _FOLDED_MOST = 2_000
-
-_parts = msgspec.msgpack.Decoder(list[PanePart])
-_parts_encoder = msgspec.msgpack.Encoder()
-
-
-def _name(part: PanePart) -> tuple[str, str, int, bool]:
-    return (part.reference_id, part.kind, part.start, part.late)

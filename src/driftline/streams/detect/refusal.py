@@ -9,9 +9,10 @@ from driftline.store.detect_rows import DetectImage
 
 
 def refuse_other_settings(settings: Settings, image: DetectImage) -> None:
-    """Raise SettingsError where open panes or blocks were made with another pane, window or block size.
+    """Raise SettingsError where open panes were made with another pane or window.
 
-    Parts of an open block are replaced by its next revision in the panes that they went to, and a block is known by where it starts.
+    Parts of an open block are replaced by its next revision in the panes that they went to. How the log is cut into blocks may change: a cut holds
+    until whatever was said under it has come to its end.
     """
     for row in image.panes:
         model = settings.model(row.model)
@@ -22,9 +23,3 @@ def refuse_other_settings(settings: Settings, image: DetectImage) -> None:
             raise SettingsError(
                 field, model.pane, f"the pane and window that open panes were made with, one of them {format_duration(abs(row.width))}"
             )
-    size = settings.worker.block_size
-    for block in image.blocks:
-        # Where the log was cut inside a block, the rest of it went one offset a piece.
-        whole = block.next - block.start > 1
-        if not block.final and whole and (block.start % size or block.next - block.start > size):
-            raise SettingsError("worker.block_size", size, "the block size that open blocks were made with; let the workers catch up under it first")

@@ -69,9 +69,9 @@ class BatchConsumer(Consumer):
         """Where ``tp`` was sought in the current epoch, and the metadata of its commit; KeyError between epochs."""
         return self._tracker.start_of(tp)
 
-    def commit_to(self, tp: TP, offset: int, epoch: int, metadata: str = "") -> bool:
+    def commit_to(self, tp: TP, offset: int, epoch: int, metadata: str = "", resume_at: int | None = None) -> bool:
         """Name what may be committed, see :meth:`Tracker.commit_to`. It is written by a timer, a rebalance, a stop."""
-        return self._tracker.commit_to(tp, offset, epoch, metadata)
+        return self._tracker.commit_to(tp, offset, epoch, metadata, resume_at)
 
     def position_after(self, tp: TP, offset: int) -> int:
         """Return ``offset``, or the offset up to which the log holds no records after it; KeyError between epochs.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Final
 
 from faust.types import TP
 
@@ -31,8 +33,9 @@ class LogBounds:
 class StartPosition:
     """Where reading began in the current epoch.
 
-    ``metadata`` came with ``committed``, the group's commit in Kafka ("" and None without one). ``lost`` counts the
-    offsets between where reading should have begun and ``offset``, which the log no longer has.
+    ``metadata`` came with ``committed``, the group's commit in Kafka ("" and None without one); it may have said to
+    begin before it, and ``note`` is the rest. ``lost`` counts the offsets between where reading should have begun and
+    ``offset``, which the log no longer has.
     """
 
     offset: int
@@ -42,9 +45,35 @@ class StartPosition:
     end: int
     lost: int
 
+    @property
+    def resumed(self) -> bool:
+        """Whether the commit says where to go on."""
+        return _split(self.metadata)[0] is not None
+
+    @property
+    def note(self) -> str:
+        """What the agent that committed left word of."""
+        return _split(self.metadata)[1]
+
+
+def resuming(note: str, at: int) -> str:
+    """Return the metadata of a commit after which reading goes on at ``at``, before the commit.
+
+    A commit says how far was read, so that lag is what it seems to be; an agent with something half done begins that anew.
+    """
+    return f"@{at} {note}"
+
+
+def _split(metadata: str) -> tuple[int | None, str]:
+    found = _RESUMING.fullmatch(metadata)
+    return (int(found[1]), found[2]) if found else (None, metadata)
+
+
+_RESUMING: Final = re.compile(r"@([0-9]{1,19}) (.*)", re.DOTALL)
+
 
 def start_position(tp: TP, bounds: LogBounds, held: int | None) -> StartPosition:
-    """Decide where to begin: at ``held`` (from SQL) if it is known, else at the commit, else at the log's beginning.
+    """Decide where to begin: at ``held`` (from SQL) if it is known, else at the commit or where it says, else at the log's beginning.
 
     Raises :class:`PositionBeyondEnd` where the log ends before that. Beginning anew on our own would be the worse
     answer: block ids and revisions are made from offsets, so the new records would be taken for old ones.
@@ -60,5 +89,8 @@ def start_position(tp: TP, bounds: LogBounds, held: int | None) -> StartPosition
             f"{where}, but {owner} goes on at {wanted}: the topic was made anew, or the broker lost data. "
             "Restore it, or read it under a new consumer group with fresh state."
         )
+    at = _split(bounds.metadata)[0]
+    if held is None and bounds.committed is not None and at is not None:
+        wanted = min(at, bounds.committed)
     offset = max(wanted, bounds.earliest)
     return StartPosition(offset, bounds.metadata, bounds.committed, bounds.earliest, bounds.end, offset - wanted)

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from faust.types import TP
 
-from driftline.streams.transport.positions import StartPosition
+from driftline.streams.transport.positions import StartPosition, resuming
 
 METADATA_LIMIT: Final = 4096
 """Bytes of metadata that a broker takes with a commit (its default ``offset.metadata.max.bytes``)."""
@@ -111,15 +111,19 @@ class Tracker:
         last = place.start.offset if place.delivered is None else place.delivered
         return place.read if offset == last else offset
 
-    def commit_to(self, tp: TP, offset: int, epoch: int, metadata: str = "") -> bool:
+    def commit_to(self, tp: TP, offset: int, epoch: int, metadata: str = "", resume_at: int | None = None) -> bool:
         """Name what may be committed: everything below ``offset`` is done with, or will be read again on purpose.
 
-        False, and nothing happens, for an epoch that is over. ValueError for what only a mistake can name: an offset
-        that no batch has reached, one below the epoch's start or below one named before, or metadata too long.
+        ``resume_at``: whoever reads on begins there, before ``offset``. False, and nothing happens, for an epoch that is over. ValueError for what
+        only a mistake can name: an offset that no batch has reached, one below the epoch's start or below one named before, or metadata too long.
         """
         if epoch != self.epoch or self._places is None:
             return False
         place = self._place(tp)
+        if resume_at is not None:
+            if not place.start.offset <= resume_at <= offset:
+                raise ValueError(f"{tp}: can't go on at {resume_at} after a commit of {offset}, begun at {place.start.offset}")
+            metadata = resuming(metadata, resume_at)
         least = place.start.offset if place.named is None else place.named.offset
         if not least <= offset <= place.read:
             raise ValueError(f"{tp}: can't commit to {offset}, only within {least} ... {place.read}")
