@@ -10,12 +10,13 @@ import numpy as np
 from sqlalchemy import Engine
 from tests.streams.records import Record
 
+from driftline.contracts.cutting import Cut, Cuts
 from driftline.contracts.settings import Settings
 from driftline.contracts.summaries import Progress, SummaryMessage, encode_summary
 from driftline.contracts.times import parse_duration
 from driftline.detectors.parts import PartBuilder
 from driftline.store import closings, episodes, findings
-from driftline.streams.blocks import SourceBlocks
+from driftline.streams.blocks import Origin, SourceBlocks
 from driftline.streams.detect.partition import DetectPartition
 from driftline.streams.reading import Reader
 from driftline.streams.references import ReferenceBook
@@ -46,8 +47,9 @@ def conclude(
     """Let each poll (partition, how many events) be read, summarised and taken in; then an event far ahead closes what is open."""
     lateness = parse_duration(settings.defaults.allowed_lateness)
     reader = Reader(book, {}, lateness, 300_000)
+    cuts = Cuts(((0, Cut(settings.worker.block_size, parse_duration(settings.worker.block_span))),))
     sources = [
-        SourceBlocks(p, 0, 0, block_size=settings.worker.block_size, reader=reader, new_builder=lambda _: PartBuilder(5_000, 64, 10, {}))
+        SourceBlocks(p, Origin(0, 0, whole=True), cuts=cuts, reader=reader, new_builder=lambda _: PartBuilder(5_000, 64, 10, {}))
         for p in range(len(partitions))
     ]
     last = max(e.time for events in partitions for e in events)
@@ -62,7 +64,7 @@ def conclude(
             continue
         sources[p].feed(reader.decode(records))
         taken = sources[p].take()
-        reached = [Progress("summarise", p, len(logs), taken.position, taken.watermark, taken.commit, idle=False, newest=taken.newest)]
+        reached = [Progress("summarise", p, len(logs), taken.position, taken.watermark, taken.origin.start, idle=False, newest=taken.newest)]
         outcomes: list[Progress] = [msgspec.structs.replace(reached[0], source=f"join/{topic}") for topic in ("inference-events", "label-events")]
         told_now: list[SummaryMessage] = [*taken.summaries, *reached, *outcomes]
         messages = [encode_summary(m) for m in told_now]
