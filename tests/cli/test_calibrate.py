@@ -156,3 +156,13 @@ def test_a_rate_that_is_none_is_refused(text: str) -> None:
 
 def test_rates_are_of_any_unit() -> None:
     assert [rate_of(text) for text in ("1/h", "24/d", "1/min", "0.5/s")] == pytest.approx([1, 1, 60, 1800])
+
+
+def test_slices_are_drawn_with_the_rest() -> None:
+    Path("driftline.yaml").write_text("models: {m: {task: regression, pane: 1h, window: 1d, alarm_budget: 1 per 7d, slices: {kind: 2}}}\n")
+    _, parquet_file = files()
+    found = told("m", "--file", parquet_file, "--label-column", "label", "--prediction-column", "said", "--budgets", "2")
+
+    sliced = [t for t in found["terms"] if "kind" in t["column"] and t["column"] != "kind"]
+    assert sliced
+    assert found["realised"]["kept"]

@@ -6,10 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.detectors.made import START, autoregressive
 
+from driftline.contracts.reference import where_of
+from driftline.contracts.settings import ModelSettings
 from driftline.contracts.times import DAY_MS, HOUR_MS
 from driftline.detectors.bootstrap import MOST_PANES, course_of, independent_course, plan_of, stationary
 from driftline.detectors.layout import layout_of
 from driftline.detectors.reference import build_reference
+from driftline.detectors.slicing import Slicing
 
 
 @given(periods=st.integers(1, 30), period=st.integers(1, 24), length=st.integers(0, 400), block=st.floats(0.1, 50), seed=st.integers(0, 99))
@@ -80,3 +83,25 @@ def test_independent_rows_have_the_reference_s_shares() -> None:
 
     assert course.rows == held.sum() == pytest.approx(100_000, rel=0.02)
     assert np.abs(held / held.sum() - np.asarray(reference.columns[0].counts) / n).max() < 0.003
+
+
+def test_a_slice_holds_the_rows_of_its_value_and_nothing_where_that_is_not_known() -> None:
+    n = 6_000
+    times = START + np.arange(n, dtype=np.int64) * 60_000
+    rng = np.random.default_rng(5)
+    kinds = rng.choice(["a", "b"], n, p=[0.7, 0.3]).tolist()
+    features = {"x": rng.standard_normal(n), "kind": kinds}
+    reference = build_reference(
+        model="m", version="1", task="regression", effective_from=0, origin="built", times=times, features=features,
+        slicing=Slicing.of(ModelSettings(slices={"kind": 2})),
+    )  # fmt: skip
+    plan = plan_of(int(times[0]), int(times[-1]), HOUR_MS, 100.0)
+    assert plan is not None
+    sliced = [c.name for c in reference.columns if (where := where_of(c)) is not None and where.column == "x" and where.value == "b"]
+    layout = layout_of(reference, "features")
+
+    with_kind, without = (course_of(reference, "features", features, times, plan, slicing=told) for told in (features, {}))
+
+    inside = (times >= plan.start) & (times < plan.start + plan.series * plan.pane_ms)
+    assert np.asarray(with_kind.counts.sum(axis=0)).ravel()[layout.slice_of(sliced[0])].sum() == (np.array(kinds)[inside] == "b").sum()
+    assert np.asarray(without.counts.sum(axis=0)).ravel()[layout.slice_of(sliced[0])].sum() == 0

@@ -105,12 +105,13 @@ def from_file(reference: Reference, rows: ReferenceRows, name: str) -> Drawn:
     features = _by_role(reference, rows.features, rows.predictions, rows.scores, times)
 
     def courses(plan: Plan) -> list[Course]:
-        made = [course_of(reference, "features", features, times, plan)]
+        made = [course_of(reference, "features", features, times, plan, slicing=rows.features)]
         if rows.labels is not None and reference.outcomes:
             labelled = [i for i, label in enumerate(rows.labels) if label is not None]
             nothing: list[object] = [None] * len(times)
             said = [[(column or nothing)[i] for i in labelled] for column in (rows.predictions, rows.scores, rows.labels)]
-            made.append(course_of(reference, "outcomes", outcome_columns(reference.task, *said), times[labelled], plan))
+            slicing = {name: [values[i] for i in labelled] for name, values in rows.features.items()}
+            made.append(course_of(reference, "outcomes", outcome_columns(reference.task, *said), times[labelled], plan, slicing=slicing))
         return made
 
     return Drawn(f"the {len(times):,} rows of {name} in blocks of time", courses)
@@ -133,7 +134,7 @@ def from_reference(reference: Reference, settings: ModelSettings, sample: Sequen
     times = np.array([row.event_time for row in sample], np.int64)
     values = _by_role(reference, features, [row.prediction for row in sample], [row.score for row in sample], times)
     words = f"{len(sample):,} of the reference's {reference.rows:,} rows in blocks of time, features only (outcomes are not stored)"
-    return Drawn(words, lambda plan: [course_of(reference, "features", values, times, plan)])
+    return Drawn(words, lambda plan: [course_of(reference, "features", values, times, plan, slicing=features)])
 
 
 def rate_of(text: str, option: str = "--rate") -> float:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from driftline.contracts.reference import Reference
+from driftline.contracts.reference import Reference, where_of
 from driftline.contracts.summaries import PaneKind
 from driftline.contracts.times import DAY_MS, HOUR_MS, MINUTE_MS
 from driftline.detectors.counting import binned
@@ -63,19 +63,29 @@ class Course:
     rows: int
 
 
-def course_of(reference: Reference, kind: PaneKind, values: Mapping[str, Held], times: Ints, plan: Plan) -> Course:
+def course_of(
+    reference: Reference, kind: PaneKind, values: Mapping[str, Held], times: Ints, plan: Plan, *, slicing: Mapping[str, Held] | None = None
+) -> Course:
     """Return the course of rows over the plan's series; rows outside are left out, and columns that ``values`` lacks hold nothing.
 
-    ``times`` in epoch ms, in any order.
+    ``times`` in epoch ms, in any order. ``slicing`` has the features by which slices are told apart.
     """
     layout = layout_of(reference, kind)
     place = (times - plan.start) // plan.pane_ms
     inside = (place >= 0) & (place < plan.series)
-    slots, _ = binned(layout, {c.name: values.get(c.name, [None] * len(times)) for c in layout.columns}, len(times))
-    there = np.array([c.name in values for c in layout.columns], np.bool_)[:, None] & inside & (slots >= 0)
-    columns, rows = np.nonzero(there)
-    held = sparse.csr_array((np.ones(len(rows), np.int64), (place[rows], slots[columns, rows])), shape=(plan.series, layout.slots))
+    whole = layout.columns[: layout.whole]
+    told = {feature: (slicing or {}).get(feature, [None] * len(times)) for feature in layout.slicers}
+    slots, _ = binned(layout, {c.name: values.get(c.name, [None] * len(times)) for c in whole}, len(times), told)
+    lanes, rows = np.nonzero((slots >= 0) & inside)
+    held = sparse.csr_array((np.ones(len(rows), np.int64), (place[rows], slots[lanes, rows])), shape=(plan.series, layout.slots))
     held.sum_duplicates()
+    for column in layout.columns:
+        where = where_of(column)
+        there = column.name in values if where is None else where.column in values and where.feature in (slicing or {})
+        if not there:
+            of = layout.slice_of(column.name)
+            held.data[(held.indices >= of.start) & (held.indices < of.stop)] = 0
+    held.eliminate_zeros()
     return Course(kind, held, int(inside.sum()))
 
 
