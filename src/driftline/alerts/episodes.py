@@ -148,7 +148,7 @@ def severity_of(kind: PaneKind, causes: tuple[Cause, ...]) -> Severity:
     """Return how urgent: errors that rise are critical, drift of features with a tenth of the importance a warning, the rest for information."""
     if kind == "outcomes":
         return "critical" if any(map(_is_worse, causes)) else "info"
-    share = sum({cause.column: cause.importance for cause in causes}.values())
+    share = sum({cause.of or cause.column: cause.importance for cause in causes}.values())
     return "warning" if share >= 0.1 else "info"
 
 
@@ -158,9 +158,10 @@ def _together(moved: Iterable[str], causes: Iterable[Cause]) -> tuple[str, ...]:
 
 def _is_worse(cause: Cause) -> bool:
     """Say whether a cause among the outcomes means that the model errs more; labels that move are no errors yet."""
-    if cause.column == "error":
+    column = cause.of or cause.column
+    if column == "error":
         return cause.term == "location" or cause.direction != ("up" if cause.term == "value:0" else "down")
-    return cause.column in _LOSSES and cause.direction != "down"
+    return column in _LOSSES and cause.direction != "down"
 
 
 def _ended(episode: Episode, how: AlertStatus, at: int, config_hash: str) -> tuple[Episode, Alert]:

@@ -115,7 +115,7 @@ def _persistent_drift(policy: PolicySettings, seen: PolicyInput) -> Episode | No
 
 
 def _importance(episode: Episode) -> float:
-    return sum({cause.column: cause.importance for cause in episode.causes}.values())
+    return sum({cause.of or cause.column: cause.importance for cause in episode.causes}.values())
 
 
 def _refusal(policy: PolicySettings, state: PolicyState, seen: PolicyInput) -> tuple[str, str] | None:

@@ -10,29 +10,36 @@ from driftline.contracts.times import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, for
 _NAMED = 3
 
 
-def cause_phrase(cause: Cause) -> str:  # noqa: PLR0911 - a phrase for each kind of term
+def cause_phrase(cause: Cause) -> str:
     """Return one cause in words.
 
     >>> c = Cause(column="temp", term="location", direction="up", effect=0.81, low=0.7, high=0.9, tolerance=0.2, share=0.9, importance=0.1, onset=0)
     >>> cause_phrase(c)
     'temp is higher by 0.81 sd (0.70 to 0.90)'
+    >>> from msgspec import structs
+    >>> cause_phrase(structs.replace(c, column="temp @ site=north", of="temp", where="site = north", only=True))
+    'temp is higher by 0.81 sd (0.70 to 0.90) only where site = north'
     """
+    return _phrase(cause, cause.of or cause.column) + (f"{' only' if cause.only else ''} where {cause.where}" if cause.where else "")
+
+
+def _phrase(cause: Cause, column: str) -> str:  # noqa: PLR0911 - a phrase for each kind of term
     interval = f"({cause.low:.2f} to {cause.high:.2f})"
     size = f"{abs(cause.effect):.2f}"
     if cause.term == "location":
-        return f"{cause.column} is {'higher' if cause.direction == 'up' else 'lower'} by {size} sd {interval}"
+        return f"{column} is {'higher' if cause.direction == 'up' else 'lower'} by {size} sd {interval}"
     if cause.term == "scale":
-        return f"{cause.column} is {'wider' if cause.direction == 'up' else 'narrower'} by {size} {interval}"
+        return f"{column} is {'wider' if cause.direction == 'up' else 'narrower'} by {size} {interval}"
     if cause.term == "tails":
-        return f"the shape of {cause.column} has changed by {size} {interval}"
+        return f"the shape of {column} has changed by {size} {interval}"
     if cause.term == "null":
-        return f"{cause.column} is {'more' if cause.direction == 'up' else 'less'} often missing, by {size} sd {interval}"
+        return f"{column} is {'more' if cause.direction == 'up' else 'less'} often missing, by {size} sd {interval}"
     if cause.term == "unseen":
-        return f"{cause.column} takes values that the reference never saw, by {size} sd {interval}"
+        return f"{column} takes values that the reference never saw, by {size} sd {interval}"
     if cause.term.startswith("value:"):
         value = cause.term.removeprefix("value:")
-        return f"{cause.column} = {value} is {'more' if cause.direction == 'up' else 'less'} frequent, by {size} sd {interval}"
-    return f"{cause.column} ({cause.term}) has changed by {size} sd {interval}"
+        return f"{column} = {value} is {'more' if cause.direction == 'up' else 'less'} frequent, by {size} sd {interval}"
+    return f"{column} ({cause.term}) has changed by {size} sd {interval}"
 
 
 def opened_sentence(model: str, kind: PaneKind, causes: tuple[Cause, ...], onset: int, n: int, moved: int = 0) -> str:  # noqa: PLR0917 - what, whose, why, when, in how many
@@ -63,7 +70,9 @@ def spread_sentence(model: str, kind: PaneKind, causes: tuple[Cause, ...], more:
 
 def ended_sentence(model: str, how: AlertStatus, causes: tuple[Cause, ...], opened_at: int, at: int) -> str:
     """Return the sentence of an episode that ends."""
-    what = ", ".join(cause.column for cause in _one_each(causes)[:_NAMED]) or "many small changes"
+    what = (
+        ", ".join(f"{cause.of} where {cause.where}" if cause.where else cause.column for cause in _one_each(causes)[:_NAMED]) or "many small changes"
+    )
     after = lasted(at - opened_at)
     if how == "resolved":
         return f"The drift of {model} ({what}) is back within tolerance after {after}."

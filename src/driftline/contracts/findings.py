@@ -125,6 +125,10 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     importance: float
     onset: int
     impact: float = 0.0
+    #: Of a slice: the column that it is a slice of, and where (``carrier = UA``); ``only``: the column's other slices stand still.
+    of: str = ""
+    where: str = ""
+    only: bool = False
 
 
 AlertStatus = Literal["opened", "updated", "resolved", "accepted", "superseded"]

@@ -151,7 +151,7 @@ class _Worker:
         for rows, whose in ((before, "reference"), (now, "panes since the onset")):
             if not rows:
                 raise NothingToCompareError(f"no rows of the {whose} were kept")
-        table = table_of(reference, (cause.column for cause in episode.causes), before, now)
+        table = table_of(reference, (cause.of or cause.column for cause in episode.causes), before, now)
         return render(episode, table, before=len(before), now=len(now))
 
     def _attempt(self, episode: Episode) -> None:

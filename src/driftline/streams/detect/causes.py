@@ -9,15 +9,17 @@ import msgspec
 
 from driftline.alerts.episodes import Episode
 from driftline.alerts.ranking import ranked
-from driftline.contracts.findings import Cause
+from driftline.contracts.findings import Cause, ColumnFinding
 from driftline.contracts.pii import rule_of
-from driftline.contracts.reference import CategoricalColumn, Column, GridColumn, Reference
+from driftline.contracts.reference import CategoricalColumn, Column, GridColumn, Reference, Where
 from driftline.detectors.decider import TermEffect, Verdict
+from driftline.streams.detect.families import Told, told_as, wheres_of
 
 #: One alert names at most so many columns; the rest is in the findings.
 MOST_CAUSES = 12
 #: A term that carries less of the evidence than this is company, not a cause.
 LEAST_SHARE = 0.02
+_NO_SLICES: Mapping[str, Where] = {}
 
 
 class Moved(NamedTuple):
@@ -27,27 +29,33 @@ class Moved(NamedTuple):
     columns: tuple[str, ...]
 
 
-def causes_of(verdict: Verdict, effects: Iterable[TermEffect], importance: Mapping[str, float]) -> Moved:
+def causes_of(verdict: Verdict, effects: Iterable[TermEffect], importance: Mapping[str, float], wheres: Mapping[str, Where] = _NO_SLICES) -> Moved:
     """Return the causes of a crossing: the terms that carry the evidence, with their effects since the onset, by importance x effect.
 
     Besides the carriers, every other column whose effect is surely beyond tolerance moved together with them and is named too, with no share.
+    A column and its slices (``wheres``) are one story: see ``families``.
     """
     measured = {(e.column, e.term): e for e in effects if e.n}  # without rows an interval is infinite
+    heavy = {carrier.column for carrier in verdict.carriers if carrier.share >= LEAST_SHARE}
+    told = told_as(measured.values(), heavy, wheres)
     chosen: dict[tuple[str, str], Cause] = {}
     for carrier in verdict.carriers:
-        effect = measured.get((carrier.column, carrier.term))
+        column = told.get(carrier.column, Told(carrier.column, only=False)).column
+        effect = measured.get((column, carrier.term)) or (_strongest_of(measured, column) if column != carrier.column else None)
         if effect is None or (carrier.share < LEAST_SHARE and chosen):
             continue
-        told = _plainest(effect, measured.get((carrier.column, "location")))
-        before = chosen.get((told.column, told.term))
-        chosen[told.column, told.term] = _cause(
-            told, carrier.share + (before.share if before else 0.0), importance, before.onset if before else carrier.onset
+        plain = _plainest(effect, measured.get((column, "location")))
+        before = chosen.get((plain.column, plain.term))
+        chosen[plain.column, plain.term] = _cause(
+            plain, carrier.share + (before.share if before else 0.0), importance, before.onset if before else carrier.onset
         )
     named = {column for column, _ in chosen}
     onset = verdict.onset if verdict.onset is not None else 0
-    for effect in _strongest(e for e in measured.values() if e.beyond and e.calibrated and e.weighted and e.column not in named):
-        chosen[effect.column, effect.term] = _cause(effect, 0.0, importance, onset)
-    return Moved(tuple(ranked(chosen.values())[:MOST_CAUSES]), tuple(sorted({column for column, _ in chosen})))
+    for effect in _beyond(measured, told):
+        if effect.column not in named:
+            chosen[effect.column, effect.term] = _cause(effect, 0.0, importance, onset)
+    causes = placed(ranked(chosen.values())[:MOST_CAUSES], told, wheres, importance)
+    return Moved(tuple(ranked(causes)), tuple(sorted({column for column, _ in chosen})))
 
 
 def _plainest(effect: TermEffect, location: TermEffect | None) -> TermEffect:
@@ -66,22 +74,87 @@ def window_causes(episode: Episode, effects: Iterable[TermEffect], reference: Re
     and the names of all that are beyond it now.
     """
     measured = {(e.column, e.term): e for e in effects if e.n}
-    columns = {c.name: c for c in reference.columns}
+    columns, wheres = {c.name: c for c in reference.columns}, wheres_of(reference)
     numbered = {(e.column, _numbered(columns[e.column], e.term)): e for e in measured.values() if e.column in columns}
-    by_name = {**numbered, **measured}
+    unnamed = {(discreet_name(wheres[name]), term): e for (name, term), e in {**numbered, **measured}.items() if name in wheres}
+    by_name = {**unnamed, **numbered, **measured}
     own = [_again(cause, by_name[cause.column, cause.term]) for cause in episode.causes if (cause.column, cause.term) in by_name]
-    beyond = _strongest(e for e in measured.values() if e.beyond and e.calibrated and e.weighted)
-    known = {cause.column for cause in own}.union(episode.moved)
     shares = reference.importance_by_column()
-    fresh = ranked(_cause(effect, 0.0, shares, start) for effect in beyond if effect.column not in known)[:MOST_CAUSES]
+    told = told_as(measured.values(), (), wheres)
+    beyond = _beyond(measured, told)
+    known = {cause.column for cause in own}.union(episode.moved)
+    # That a column moves in one slice too is no news once it is known to move; that it moves as a whole is, were it known of a slice.
+    news = (e for e in beyond if e.column not in known and (e.column not in wheres or wheres[e.column].column not in known))
+    fresh = ranked(placed([_cause(effect, 0.0, shares, start) for effect in news], told, wheres, shares))[:MOST_CAUSES]
     shared = (msgspec.structs.replace(cause, share=1.0 / len(fresh)) for cause in fresh)
     return Moved((*own, *shared), tuple(sorted(effect.column for effect in beyond)))
 
 
+def placed(causes: Iterable[Cause], told: Mapping[str, Told], wheres: Mapping[str, Where], importance: Mapping[str, float]) -> list[Cause]:
+    """Return the causes, those that are slices with the column they are of, where, and what that column matters."""
+    found = []
+    for cause in causes:
+        where = wheres.get(cause.column)
+        if where is not None:
+            share = importance.get(where.column, 0.0)
+            only = cause.column in told and told[cause.column].only
+            cause = msgspec.structs.replace(  # noqa: PLW2901 - the same cause, told in full
+                cause, of=where.column, where=where_text(where), only=only, importance=share, impact=share * cause.effect
+            )
+        found.append(cause)
+    return found
+
+
+def where_text(where: Where) -> str:
+    """Return in words which rows a slice counts."""
+    if where.value is None:
+        return f"{where.feature} is any other"
+    return f"{where.feature} = {where.label.removeprefix(f'{where.feature}=')}"
+
+
+def _beyond(measured: Mapping[tuple[str, str], TermEffect], told: Mapping[str, Told]) -> list[TermEffect]:
+    """Return the strongest effect that is surely beyond tolerance of each column that is told of by its own name."""
+    surely = [e for e in measured.values() if e.beyond and e.calibrated and e.weighted]
+    return _strongest(e for e in surely if e.column not in told or told[e.column].column == e.column)
+
+
+def _strongest_of(measured: Mapping[tuple[str, str], TermEffect], column: str) -> TermEffect | None:
+    own = [effect for (name, _), effect in measured.items() if name == column]
+    return max(own, key=lambda e: (abs(e.effect) / e.tolerance, e.term), default=None)
+
+
 def discreet(causes: Iterable[Cause], reference: Reference, pii: Mapping[str, str]) -> tuple[Cause, ...]:
     """Return the causes without the categories of features that the configuration does not keep; their number in the reference stands for each."""
-    hidden = {c.name: c for c in reference.columns if c.role == "feature" and not isinstance(c, GridColumn) and rule_of(pii, c.feature) != "keep"}
-    return tuple(msgspec.structs.replace(c, term=_numbered(hidden[c.column], c.term)) if c.column in hidden else c for c in causes)
+    columns = {c.name: c for c in reference.columns}
+    wheres = wheres_of(reference)
+    return tuple(_discreet(cause, columns, wheres, pii) for cause in causes)
+
+
+def discreet_findings(columns: Iterable[ColumnFinding], reference: Reference, pii: Mapping[str, str]) -> tuple[ColumnFinding, ...]:
+    """Return the findings of columns, those of slices without values that the configuration does not keep."""
+    hidden = {name: where for name, where in wheres_of(reference).items() if where.value is not None and rule_of(pii, where.feature) != "keep"}
+    return tuple(msgspec.structs.replace(c, column=discreet_name(hidden[c.column])) if c.column in hidden else c for c in columns)
+
+
+def _discreet(cause: Cause, columns: Mapping[str, Column], wheres: Mapping[str, Where], pii: Mapping[str, str]) -> Cause:
+    where, column = wheres.get(cause.column), columns.get(cause.column)
+    told = columns.get(where.column) if where is not None else column
+    if (
+        told is not None
+        and column is not None
+        and told.role == "feature"
+        and not isinstance(told, GridColumn)
+        and rule_of(pii, told.feature) != "keep"
+    ):
+        cause = msgspec.structs.replace(cause, term=_numbered(column, cause.term))
+    if where is not None and where.value is not None and rule_of(pii, where.feature) != "keep":
+        return msgspec.structs.replace(cause, column=discreet_name(where), where=f"{where.feature} = #{where.number}")
+    return cause
+
+
+def discreet_name(where: Where) -> str:
+    """Return the name of a slice without its value."""
+    return f"{where.column} @ {where.feature}=#{where.number}"
 
 
 def _numbered(column: Column, term: str) -> str:
@@ -116,7 +189,8 @@ def _cause(effect: TermEffect, share: float, importance: Mapping[str, float], on
 
 
 def _again(cause: Cause, effect: TermEffect) -> Cause:
-    return _cause(effect, cause.share, {cause.column: cause.importance}, cause.onset)
+    now = _cause(effect, cause.share, {effect.column: cause.importance}, cause.onset)
+    return msgspec.structs.replace(now, column=cause.column, term=cause.term, of=cause.of, where=cause.where, only=cause.only)
 
 
 def _size(effect: TermEffect) -> tuple[float, float]:

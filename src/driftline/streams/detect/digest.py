@@ -13,6 +13,7 @@ from driftline.detectors.describe import column_findings
 from driftline.detectors.pane import Pane
 from driftline.detectors.performance import performance_of
 from driftline.store.detect_rows import PaneKey
+from driftline.streams.detect.causes import discreet_findings
 from driftline.streams.detect.cells import Cell, merged, ranges_of
 from driftline.streams.detect.evidence_book import EvidenceBook
 from driftline.streams.detect.state import Track
@@ -28,6 +29,7 @@ class Digest:
         self._lateness = parse_duration(settings.allowed_lateness)
         self._budget = budget_hours(settings)
         self._hash = config_hash(settings)
+        self._pii = settings.pii
 
     def finding(
         self, key: PaneKey, revision: int, cells: Sequence[Cell], outcomes: Sequence[Cell], *, reference: Reference | None, track: Track | None
@@ -39,6 +41,7 @@ class Digest:
         state: State = "learning"
         if reference is not None:
             columns = column_findings(reference, self._evidence.decider(reference), "features", pane.counts, key.length / HOUR_MS)
+            columns = discreet_findings(columns, reference, self._pii)
             state = _state_of([c.state for c in columns])
             performance = _performance(merged(outcomes, outcomes[0].layout), reference) if outcomes else None
         changes = _changes(track, key) if track is not None else ()

@@ -15,6 +15,7 @@ from driftline.store.detect_rows import PaneKey
 from driftline.streams.detect.causes import Moved, causes_of, discreet, plain_causes, window_causes
 from driftline.streams.detect.cells import Cells, merged, ranges_of
 from driftline.streams.detect.evidence_book import EvidenceBook
+from driftline.streams.detect.families import wheres_of
 from driftline.streams.detect.said import Turn
 from driftline.streams.detect.sequential_book import NOTHING, Seen
 from driftline.streams.detect.series import LONGEST, dated, effects_of
@@ -52,7 +53,7 @@ class EpisodeKeeper:
         pane = merged([cell for _, cell in since], self._cells.layout(key))
         width = _time(since) or self._pane
         effects = self._evidence.decider(reference).effects(key.kind, pane.counts, width / HOUR_MS)
-        moved = causes_of(verdict, effects, reference.importance_by_column())
+        moved = causes_of(verdict, effects, reference.importance_by_column(), wheres_of(reference))
         self._open(turn, verdict, onset, pane, Moved(dated(moved.causes, self._series(key), pane.layout), moved.columns), since)
 
     def window_closed(self, turn: Turn) -> None:
