@@ -21,7 +21,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.detection", description=__doc__)
     parser.add_argument("--jobs", type=int, default=2, help="processes at once")
     parser.add_argument("--runs", type=int, default=8, help="seeds of ours")
-    parser.add_argument("--peer-runs", type=int, default=3, help="seeds of peers")
+    parser.add_argument("--peer-runs", type=int, default=3, help="seeds of peers on drifting streams; one on null ones")
     parser.add_argument("--part", choices=("all", "ours", "peers", "page"), default="all", help="what to measure anew; the rest stays as it was")
     parser.add_argument("--streams", default="", help="only those whose names contain this")
     parser.add_argument("--out", type=Path, default=RESULTS)
@@ -31,7 +31,7 @@ def main() -> None:
     known: dict[str, Any] = json.loads(asked.out.read_text()) if asked.part != "all" and asked.out.exists() else {}
     told: dict[str, Any] = {part: known.get(part, {"streams": {}}) for part in ("ours", "peers")}
     if asked.part in ("all", "peers"):
-        seeds = f"{asked.peer_runs} from {FIRST_SEED} on; tuned on {', '.join(map(str, TUNING_SEEDS))}"
+        seeds = f"{asked.peer_runs} from {FIRST_SEED} on, 1 on null streams; tuned on {', '.join(map(str, TUNING_SEEDS))}"
         told["peers"] = {**_circumstances(seeds), "streams": run_peers(streams, runs=asked.peer_runs, jobs=asked.jobs)}
     if asked.part in ("all", "ours"):
         told["ours"] = {**_circumstances(f"{asked.runs} from {FIRST_SEED} on"), "streams": run_ours(streams, runs=asked.runs, jobs=asked.jobs)}

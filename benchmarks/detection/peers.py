@@ -44,14 +44,14 @@ def _kswin(alpha: float) -> Any:
     return drift.KSWIN(alpha=alpha, seed=1)
 
 
-_SMALL = (0.5, 0.1, 0.02, 2e-3, 2e-4, 2e-5, 2e-6, 2e-8, 2e-12, 2e-20, 2e-40, 2e-80)
+_SMALL = (0.1, 2e-3, 2e-4, 2e-5, 2e-7, 2e-12, 2e-30, 2e-80)
 _HOEFFDING = (0.2, 0.05, 0.01, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8, 1e-12, 1e-20, 1e-40)
 
 RIVER = (
     Watcher("adwin", on_values(lambda delta: drift.ADWIN(delta=delta)), 2e-3, _SMALL),  # type: ignore[no-untyped-call]
     Watcher(
         "page_hinkley", on_values(lambda threshold: drift.PageHinkley(threshold=threshold)), 50.0,
-        (15, 25, 35, 50, 75, 100, 150, 250, 500, 1000, 4000, 16_000),
+        (25, 50, 100, 200, 400, 800, 2000, 10_000),
     ),
     Watcher("kswin", on_values(_kswin), 5e-3, (5e-3, 1e-4, 1e-6, 1e-8, 1e-12), ("one column",)),
     Watcher("ddm", on_errors(lambda sds: binary.DDM(drift_threshold=sds)), 3.0, (2.1, 2.5, 3, 3.5, 4, 5, 6, 8), ("errors",)),
