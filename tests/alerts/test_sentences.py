@@ -23,7 +23,11 @@ from driftline.contracts.times import parse_duration
         (cause(term="unseen"), "x takes values that the reference never saw, by 0.50 sd (0.40 to 0.60)"),
         (cause(term="value:UA"), "x = UA is more frequent, by 0.50 sd (0.40 to 0.60)"),
         (cause(term="value:a:b", direction="down"), "x = a:b is less frequent, by 0.50 sd (0.40 to 0.60)"),
-        (cause(term="volume"), "x (volume) has changed by 0.50 sd (0.40 to 0.60)"),
+        (cause(term="other"), "x (other) has changed by 0.50 sd (0.40 to 0.60)"),
+        (cause(term="volume", effect=-1.0, low=0.5, high=1.5), "events are 0.37 times as many as in the reference (0.22 to 0.61)"),
+        (cause(term="volume", effect=1.0, low=0.5, high=1.5), "events are 2.72 times as many as in the reference (1.65 to 4.48)"),
+        (cause(term="silence", effect=-3.0, low=3.0, high=3.0, tolerance=0.2), "no event for 3h; before never more than 12m"),
+        (cause(term="silence", effect=-3.0, low=3.0, high=3.0, tolerance=0.0), "no event for 3h; as never before"),
     ],
 )
 def test_each_kind_of_term_has_its_own_words(found: Cause, phrase: str) -> None:

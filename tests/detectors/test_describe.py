@@ -30,9 +30,9 @@ def _counts(reference: Reference, rows: int, shift: float, shares: list[float]) 
     return np.concatenate(parts).astype(np.int64)
 
 
-def _states(reference: Reference, counts: np.ndarray[tuple[int], np.dtype[np.int64]], **kwargs: int) -> dict[str, str]:
+def _states(reference: Reference, counts: np.ndarray[tuple[int], np.dtype[np.int64]], min_n: int = 200) -> dict[str, str]:
     decider = Decider(reference, DeciderConfig(720))
-    return {f.column: f.state for f in column_findings(reference, decider, "features", counts, 1.0, **kwargs)}
+    return {f.column: f.state for f in column_findings(reference, decider, "features", counts, 1.0, min_n=min_n)}
 
 
 CALM = [0.7, 0.3, 0.0, 0.0, 0.0, 0.0]

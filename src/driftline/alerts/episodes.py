@@ -145,9 +145,13 @@ def ended(episode: Episode, how: Replaced, at: int, config_hash: str) -> tuple[E
 
 
 def severity_of(kind: PaneKind, causes: tuple[Cause, ...]) -> Severity:
-    """Return how urgent: errors that rise are critical, drift of features with a tenth of the importance a warning, the rest for information."""
+    """Return how urgent: errors that rise are critical, drift of features with a tenth of the importance a warning, as is
+    traffic that is not what it was; the rest is for information.
+    """
     if kind == "outcomes":
         return "critical" if any(map(_is_worse, causes)) else "info"
+    if any(cause.term in ("volume", "silence") for cause in causes):
+        return "warning"
     share = sum({cause.of or cause.column: cause.importance for cause in causes}.values())
     return "warning" if share >= 0.1 else "info"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import exp
+
 from driftline.alerts.ranking import ranked
 from driftline.contracts.findings import AlertStatus, Cause
 from driftline.contracts.summaries import PaneKind
@@ -20,6 +22,13 @@ def cause_phrase(cause: Cause) -> str:
     >>> cause_phrase(structs.replace(c, column="temp @ site=north", of="temp", where="site = north", only=True))
     'temp is higher by 0.81 sd (0.70 to 0.90) only where site = north'
     """
+    if cause.term == "silence":
+        before = f"before never more than {lasted(round(cause.tolerance * HOUR_MS))}" if cause.tolerance > 0 else "as never before"
+        return f"no event for {lasted(round(cause.high * HOUR_MS))}; {before}"
+    if cause.term == "volume":
+        sign = 1 if cause.effect >= 0 else -1
+        least, most = sorted((exp(sign * cause.low), exp(sign * cause.high)))
+        return f"events are {exp(cause.effect):.2f} times as many as in the reference ({least:.2f} to {most:.2f})"
     return _phrase(cause, cause.of or cause.column) + (f"{' only' if cause.only else ''} where {cause.where}" if cause.where else "")
 
 
@@ -42,9 +51,18 @@ def _phrase(cause: Cause, column: str) -> str:  # noqa: PLR0911 - a phrase for e
     return f"{column} ({cause.term}) has changed by {size} sd {interval}"
 
 
+def _only(causes: tuple[Cause, ...], *terms: str) -> bool:
+    """Say whether there is nothing but such terms among the causes."""
+    return bool(causes) and all(cause.term in terms for cause in causes)
+
+
 def opened_sentence(model: str, kind: PaneKind, causes: tuple[Cause, ...], onset: int, n: int, moved: int = 0) -> str:  # noqa: PLR0917 - what, whose, why, when, in how many
     """Return the sentence of an episode that opens. ``moved`` columns did, of which ``causes`` holds the first."""
     moved = max(moved, len(_one_each(causes)))
+    if _only(causes, "silence"):
+        return f"{model} has gone quiet since {format_time(onset)}: {cause_phrase(causes[0])}."
+    if _only(causes, "volume"):
+        return f"The traffic of {model} has changed since {format_time(onset)}: {cause_phrase(causes[0])}, {n:,} of them."
     if kind == "outcomes":
         subject = f"The errors of {model} have changed"
     else:
@@ -64,6 +82,8 @@ def outside_sentence(by: str) -> str:
 def spread_sentence(model: str, kind: PaneKind, causes: tuple[Cause, ...], more: int, moved: int, n: int) -> str:  # noqa: PLR0917 - as above
     """Return the sentence of an episode to which ``more`` columns have come, of which ``causes`` holds the first; ``moved`` in all."""
     more = max(more, len(_one_each(causes)))
+    if _only(causes, "silence"):
+        return f"Besides, {model} has gone quiet: {cause_phrase(causes[0])}."
     subject = f"More inputs of {model} have drifted" if kind == "features" else f"More has changed about the errors of {model}"
     return f"{subject}, {more:,} that come to {max(moved, more):,}: {_named(causes, more)}, seen in {n:,} events."
 
@@ -74,6 +94,8 @@ def ended_sentence(model: str, how: AlertStatus, causes: tuple[Cause, ...], open
         ", ".join(f"{cause.of} where {cause.where}" if cause.where else cause.column for cause in _one_each(causes)[:_NAMED]) or "many small changes"
     )
     after = lasted(at - opened_at)
+    if how == "resolved" and _only(causes, "silence"):
+        return f"Events of {model} come again after {after}."
     if how == "resolved":
         return f"The drift of {model} ({what}) is back within tolerance after {after}."
     if how == "accepted":

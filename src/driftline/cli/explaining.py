@@ -12,7 +12,7 @@ import numpy.typing as npt
 from driftline.cli.wording import past_of, sentences_of, term_name, why_of
 from driftline.contracts.reference import Column, Reference
 from driftline.contracts.summaries import PaneKind
-from driftline.detectors.decider import Decider, DeciderConfig, TermEffect
+from driftline.detectors.decider import Decider, DeciderConfig, Span, TermEffect
 from driftline.detectors.describe import MIN_ROWS, state_of
 from driftline.detectors.evidence import DeciderState
 from driftline.detectors.layout import layout_of
@@ -81,6 +81,7 @@ class Seen:
     evidence: bytes | None
     episode: Episode | None
     past: Sequence[Episode] = ()
+    spans: Sequence[Span] = ()
 
 
 def kind_of(reference: Reference, column: str) -> PaneKind | None:
@@ -102,7 +103,7 @@ def explain_column(reference: Reference, column: str, config: DeciderConfig, ala
     # What is left of a tolerance when the user asks for none: the reference's own error.
     bare = term_tables(reference, replace(config, tolerance=0.0, tolerances={}))[kind]
     hours = max(seen.hours, 1e-9)
-    effects = [e for e in decider.effects(kind, seen.counts, hours) if e.column == column]
+    effects = [e for e in decider.effects(kind, seen.counts, hours, seen.spans) if e.column == column]
     layout = layout_of(reference, kind)
     n = int(np.maximum(seen.counts[layout.slice_of(column)], 0).sum())
     shape = next(c for c in (*reference.columns, *reference.outcomes) if c.name == column)

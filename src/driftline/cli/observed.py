@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from driftline.contracts.settings import window_rule
 from driftline.contracts.times import HOUR_MS, parse_duration
+from driftline.detectors.decider import Span
 from driftline.detectors.layout import layout_of
 from driftline.detectors.pane import Pane
 from driftline.store import panes
@@ -30,6 +31,7 @@ class Observed:
     hours: float
     since: int
     until: int
+    spans: tuple[Span, ...] = ()
 
 
 def observed(state: State, reference: Reference, kind: PaneKind, stretch: int) -> Observed | None:
@@ -41,8 +43,9 @@ def observed(state: State, reference: Reference, kind: PaneKind, stretch: int) -
         closed = [row for row in rows if row.closed]
         closed = [row for row in closed if _end(row) > _end(closed[-1]) - stretch]
         if closed:
-            held = Pane.merged([Pane.decode(row.payload, layout) for row in closed], layout)
-            return Observed(held.counts, held.n, sum(abs(row.width) for row in closed) / HOUR_MS, closed[0].start, _end(closed[-1]))
+            each = [Pane.decode(row.payload, layout) for row in closed]
+            held, spans = Pane.merged(each, layout), tuple((row.start, _end(row), pane.n) for row, pane in zip(closed, each, strict=True))
+            return Observed(held.counts, held.n, sum(abs(row.width) for row in closed) / HOUR_MS, closed[0].start, _end(closed[-1]), spans)
     return None
 
 

@@ -111,7 +111,8 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     """A column that carries an episode's evidence. ``share`` is its part of the evidence, ``effect`` in reference standard deviations with sign.
 
     ``impact`` = ``importance`` x ``effect``, with the effect's sign, ranks the causes of an episode (its size does). Where no importance is known
-    it is 0, and the share of the evidence ranks.
+    it is 0, and the share of the evidence ranks. Of the traffic (column and term ``volume``) effect, interval and tolerance are logs of the number of
+    events as a multiple of the reference's; of its end (term ``silence``) they are hours without an event, and the most there had been before.
     """
 
     column: str

@@ -122,12 +122,15 @@ def where_of(column: Column) -> Where | None:
     return None if isinstance(column, GridColumn) or isinstance(column.where, msgspec.UnsetType) else column.where
 
 
-class TermCalibration(msgspec.Struct, frozen=True, kw_only=True):
+class TermCalibration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the reference says about the wandering of one term of the decider.
 
     ``term`` is one of ``location``, ``scale``, ``tails``, ``null``, ``unseen``, ``value:<v>``, ``volume``. ``variance_hours`` is V of
     the alarm budget's method (hours): the long-run variance of the term's moment that independent events would not have.
     ``calibrated`` is false where the reference is too short for the term's own cycles.
+
+    ``seasons`` are the moment's means at the 24 hours of the day or the 168 of the week (UTC, from Monday), with their standard error, where the
+    reference shows such a cycle; V is that of what is left. Defaults are not encoded: references without them keep their hash.
     """
 
     column: str
@@ -135,6 +138,11 @@ class TermCalibration(msgspec.Struct, frozen=True, kw_only=True):
     variance_hours: float
     blocks: int
     calibrated: bool
+    seasons: tuple[float, ...] = ()
+    season_error: float | None = None
+    #: Of ``volume`` only: events an hour (``seasons`` are shares of it, above and below), and the longest time (ms) between two events.
+    rate: float | None = None
+    longest_gap: int | None = None
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True):

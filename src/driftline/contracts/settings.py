@@ -149,6 +149,9 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     weighting: Literal["equal", "importance"] = "equal"
     #: The factor, up or down, by which the number of events an hour may leave the reference's is 1 plus this.
     volume_tolerance: float = 1.0
+    #: Whether rows that a reference is built from are all events of their time: only then does it say how many events are normal. Those of one that
+    #: was learned live always are.
+    reference_rows: Literal["all", "sampled"] = "sampled"
     #: What the hour of the day or of the week explains is no drift. ``auto``: where the reference shows such a cycle, and holds enough of it.
     reference_calendar: Literal["none", "hour_of_day", "hour_of_week", "auto"] = "auto"
     importance: dict[str, float] = {}

@@ -102,7 +102,8 @@ class Progress(msgspec.Struct, array_like=True, tag="progress"):
     ``source`` is ``summarise`` for the features' clock, ``join/<topic>`` for the two topics whose slower one is the outcomes' clock.
 
     ``floor``: every block that starts below it is final and already acknowledged by this topic. ``idle`` says that the partition had been read to
-    its end for the idle timeout, as of a clock read before the broker was asked. ``newest`` is the greatest event time met, skew included.
+    its end for the idle timeout, as of a clock read before the broker was asked, ``quiet`` for how long (ms): no event moves the clock of a log
+    that has gone quiet, and this is the word of one that may. ``newest`` is the greatest event time met, skew included.
     """
 
     source: Name
@@ -113,6 +114,7 @@ class Progress(msgspec.Struct, array_like=True, tag="progress"):
     floor: Natural
     idle: bool
     newest: Natural
+    quiet: Natural = 0
 
 
 SummaryMessage = BlockSummary | OutcomeDelta | Progress

@@ -34,17 +34,21 @@ class Bets:
     gain: Floats
     price: Floats
     variance: Floats
+    #: (terms, BETS, terms): how much of each moment a bet's payoff holds.
+    stakes: Floats
 
 
-def tolerances_of(moments: Moments, user: float, n: Floats, variance_hours: Floats, span_hours: float, *, risk: float) -> Floats:
+def tolerances_of(
+    moments: Moments, user: float, n: Floats, variance_hours: Floats, span_hours: float, *, risk: float, error: Floats | float = 0.0
+) -> Floats:
     """Return for each term the greater of what the user calls an effect that matters and the reference's own error,
     in sd of the term.
 
     ``n`` rows over ``span_hours`` are worth ``1 / (1 / n + V / span)`` independent ones. ``risk`` is the two-sided
-    probability, for one term, that the reference is off by more. Shares take the exact interval of Clopper and
-    Pearson (1934) in place of the normal one: nulls and new values are rare.
+    probability, for one term, that the reference is off by more; ``error`` is the standard error of its means
+    by hour. Shares take the exact interval of Clopper and Pearson (1934) in place of the normal one: nulls and new values are rare.
     """
-    worth = 1 / (1 / np.maximum(n, 1) + variance_hours / span_hours) if span_hours > 0 else np.ones_like(n)
+    worth = 1 / (1 / np.maximum(n, 1) + variance_hours / span_hours + np.square(error)) if span_hours > 0 else np.ones_like(n)
     normal = -ndtri(risk / 2) / np.sqrt(worth)
     share = _shares(moments)
     sd = np.sqrt(share * (1 - share))
@@ -59,6 +63,7 @@ def bets_of(moments: Moments, tolerances: Floats, variance_hours: Floats, calibr
     payoff = theta[:, :, None] * moments.phi[:, None, :]
     price = np.abs(theta) * tolerances[:, None]
     variance = np.repeat(variance_hours[:, None], BETS, axis=1)
+    stakes = np.eye(len(moments.terms))[:, None, :] * theta[:, :, None]
     if moments.terms[:2] == ("location", "scale") and calibrated[:2].all():
         # In the place of the two greatest, which the stake has cut down to little more than the ones before them.
         for bet, sign in ((len(EXCESS) - 1, 1.0), (BETS - 1, -1.0)):
@@ -66,8 +71,9 @@ def bets_of(moments: Moments, tolerances: Floats, variance_hours: Floats, calibr
             lowest = float((joint @ moments.phi[:2]).min())
             joint *= min(1.0, _STAKE / max(-lowest, 1e-9))
             theta[0, bet], payoff[0, bet] = joint[0], joint @ moments.phi[:2]
+            stakes[0, bet, :2] = joint
             price[0, bet], variance[0, bet] = float(np.abs(joint) @ tolerances[:2]), float(variance_hours[:2].max())
-    return Bets(theta, np.log1p(payoff), np.log1p(price), variance)
+    return Bets(theta, np.log1p(payoff), np.log1p(price), variance, stakes)
 
 
 def _alone(moments: Moments, tolerances: Floats) -> Floats:

@@ -9,7 +9,10 @@ counts:
   that independent events have; at the finest block length, from a few events to 1/32 of the span, whose limit no
   coarser one contradicts (with 90 % confidence);
 - *extrapolated*: a first-order autoregression of the block means at 1/32, 1/64 and 1/128 of the span, corrected for
-  the bias of short series, which sees regimes longer than the blocks.
+  the bias of short series, which sees regimes longer than the blocks; upper 90 % limit by chi-square on the number of
+  independent stretches that the span holds.
+
+What the hour of the day or week explains (``calendar``) is taken off first.
 
 A term is **uncalibrated** where the reference is too short for its own cycles: fewer than ``MIN_ROWS`` rows or
 ``MIN_BLOCKS`` blocks with any, or a wandering of at least ``MATERIAL`` standard deviations of which the reference
@@ -26,6 +29,7 @@ from scipy.special import chdtri
 
 from driftline.contracts.reference import Column, NumericColumn, TermCalibration
 from driftline.contracts.times import HOUR_MS
+from driftline.detectors.calendar import NO_CYCLE, Calendar, Cycle, cycle_of, hours_of
 from driftline.detectors.moments import Floats, indicator, moments_of
 
 MIN_ROWS = 200
@@ -38,9 +42,11 @@ MIN_REGIMES = 7.0
 COARSEST, FINEST = 32, 4096
 _EVENTS_PER_BLOCK = 4
 _UPPER = 0.9
+# Correlation of neighbouring blocks from which on regimes are longer than they; less may be chance in 32 of them.
+_LONG = 0.35
 
 
-def calibrate(column: Column, slots: npt.NDArray[np.int64], times: npt.NDArray[np.int64]) -> tuple[TermCalibration, ...]:
+def calibrate(column: Column, slots: npt.NDArray[np.int64], times: npt.NDArray[np.int64], calendar: Calendar = "none") -> tuple[TermCalibration, ...]:
     """Return what the reference says about each term of a column, from its rows' slots and their event times (ms), in
     any order.
     """
@@ -49,7 +55,7 @@ def calibrate(column: Column, slots: npt.NDArray[np.int64], times: npt.NDArray[n
         return ()
     span = int(times.max() - times.min()) if len(times) else 0
     if span <= 0:
-        return tuple(_entry(column.name, term, 0.0, 0, calibrated=False) for term in moments.terms)
+        return tuple(_entry(column.name, term, 0.0, 0, NO_CYCLE, calibrated=False) for term in moments.terms)
     blocks = _blocks(len(times))
     place = np.minimum((times - times.min()) * blocks // span, blocks - 1)
     table = np.bincount(place * column.slots + slots, minlength=blocks * column.slots).reshape(blocks, column.slots).astype(np.float64)
@@ -61,11 +67,21 @@ def calibrate(column: Column, slots: npt.NDArray[np.int64], times: npt.NDArray[n
     sums = table @ phi.T - n * mean
     # The reference's own variance of phi: 1 but for smoothing, 0 for an event it never had.
     within = np.maximum((table @ (phi**2).T).sum(axis=0) / safe - mean**2, 0.0)
-    variance, slow, held = _longrun(sums, n, within, span / HOUR_MS)
+    cycles = [NO_CYCLE] * len(moments.terms)
+    if calendar != "none":
+        cycles = [cycle_of(phi[i][slots] - mean[i], base[slots], times, calendar) for i, base in enumerate(moments.base > 0)]
+    for i, cycle in enumerate(cycles):
+        if cycle.there:
+            explained = np.where(moments.base[i][slots] > 0, cycle.means[hours_of(times, len(cycle.means))], 0.0)
+            sums[:, i] -= np.bincount(place, weights=explained, minlength=blocks)
+            within[i] = max(within[i] - float(explained @ explained) / safe[i], 0.0)
+    variance, slow, held = longrun(sums, n, within, span / HOUR_MS)
     calibrated = _steady(total, variance, slow, held, span / HOUR_MS)
     if moments.terms[0] == "location" and not calibrated[0]:
         calibrated &= moments.indicator & (np.array(moments.terms) != "unseen")
-    return tuple(_entry(column.name, term, float(variance[i]), int(held[i]), calibrated=bool(calibrated[i])) for i, term in enumerate(moments.terms))
+    return tuple(
+        _entry(column.name, term, float(variance[i]), int(held[i]), cycles[i], calibrated=bool(calibrated[i])) for i, term in enumerate(moments.terms)
+    )
 
 
 def wandering(values: Floats, there: Floats, times: npt.NDArray[np.int64]) -> tuple[Floats, npt.NDArray[np.bool_]]:
@@ -83,7 +99,7 @@ def wandering(values: Floats, there: Floats, times: npt.NDArray[np.int64]) -> tu
     safe = np.maximum(total, 1)
     mean = (values * there).sum(axis=0) / safe
     within = np.maximum((values**2 * there).sum(axis=0) / safe - mean**2, 0.0)
-    variance, slow, held = _longrun(into @ (values * there) - n * mean, n, within, span / HOUR_MS)
+    variance, slow, held = longrun(into @ (values * there) - n * mean, n, within, span / HOUR_MS)
     return variance, _steady(total, variance, slow, held, span / HOUR_MS)
 
 
@@ -100,8 +116,16 @@ def _blocks(rows: int) -> int:
     return blocks
 
 
-def _entry(column: str, term: str, variance: float, blocks: int, *, calibrated: bool) -> TermCalibration:
-    return TermCalibration(column=column, term=term, variance_hours=variance, blocks=blocks, calibrated=calibrated)
+def _entry(column: str, term: str, variance: float, blocks: int, cycle: Cycle, *, calibrated: bool) -> TermCalibration:
+    return TermCalibration(
+        column=column,
+        term=term,
+        variance_hours=variance,
+        blocks=blocks,
+        calibrated=calibrated,
+        seasons=tuple(cycle.means.tolist()),
+        season_error=cycle.error if cycle.there else None,
+    )
 
 
 def _proxied(column: Column, phi: Floats) -> Floats:
@@ -119,7 +143,7 @@ def _proxied(column: Column, phi: Floats) -> Floats:
     return phi
 
 
-def _longrun(sums: Floats, n: Floats, within: Floats, span: float) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
+def longrun(sums: Floats, n: Floats, within: Floats, span: float) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
     """Return V (hours), the sd of the slowest wandering, and the number of coarsest blocks with rows, for each term
     (columns of sums and n).
     """
@@ -157,4 +181,7 @@ def _autoregressive(sums: Floats, n: Floats, within: Floats, shared: Floats, len
     longrun = length * shared * (1 + phi) / (1 - phi)
     sd = np.sqrt(shared + np.minimum(longrun / (length * blocks), shared))
     usable = significant & (shared > 0)
+    stretches = np.clip(length * blocks * sd**2 / np.maximum(longrun, 1e-300), 1.0, 1e6)
+    # Regimes that end within a block are counted by the blocks themselves, with a limit of their own.
+    longrun = np.where(phi > _LONG, longrun * stretches / chdtri(stretches, _UPPER), longrun)
     return np.where(usable, longrun, 0.0), np.where(usable, sd, 0.0)

@@ -33,11 +33,14 @@ from driftline.detectors.evidence import DeciderState, KindState
 from driftline.detectors.extras import Extra, ExtraState
 from driftline.detectors.moments import Floats
 from driftline.detectors.terms import KINDS, DeciderConfig, TermTable, shares, term_tables
+from driftline.detectors.volume import VOLUME, Volume
 
 Direction = Literal["up", "down", "changed"]
 Counts = npt.NDArray[np.int64]
+#: A stretch of event time, start and end in ms, and how many events it held.
+Span = tuple[int, int, int]
 
-__all__ = ["Carrier", "Decider", "DeciderConfig", "TermEffect", "Verdict", "direction_of"]
+__all__ = ["Carrier", "Decider", "DeciderConfig", "Span", "TermEffect", "Verdict", "direction_of"]
 
 #: What the CUSUM must reach beside the budget: evidence of 20 to 1 since the onset.
 GATE = float(np.log(20))
@@ -114,6 +117,9 @@ class Decider:
         if not (config.budget_hours > 0 and np.isfinite(config.budget_hours)):
             raise ValueError("budget_hours must be positive and finite")
         self.budget = config.budget_hours
+        self.volume = Volume.of(reference, config)
+        if self.volume is not None:
+            extras = (self.volume.extra, *extras)
         self._tables = term_tables(reference, config, extras)
         self._extras = {extra.name: extra for extra in extras}
         if len(self._extras) != len(extras):
@@ -127,6 +133,7 @@ class Decider:
             sorted(config.tolerances.items()),
             sorted(config.weights.items()),
             *([config.weighting] if config.weighting != "equal" else []),
+            *([config.volume_tolerance] if self.volume is not None else []),
         ]
         self._terms = stable_id(_FORMULA, reference.reference_id, repr(settings), repr([t.terms for t in self._tables.values()]))
 
@@ -139,22 +146,64 @@ class Decider:
         """Return an encoded state; ValueError where it was made with another reference, tolerance or budget."""
         return DeciderState.unpack(raw, self.start())
 
-    def step(self, state: DeciderState, kind: PaneKind, counts: Counts, end: int, hours: float) -> DeciderState:
-        """Return the state after one closed pane of ``hours`` that ends at ``end`` (ms); panes come in order, those
-        without events may be left out.
+    def step(  # noqa: PLR0917 - a pane's fields
+        self, state: DeciderState, kind: PaneKind, counts: Counts, end: int, hours: float, events: int | None = None
+    ) -> DeciderState:
+        """Return the state after one closed pane of ``hours`` that ends at ``end`` (ms) and held so many ``events``; panes
+        come in order, those without events may be left out. Without that the volume is not judged.
         """
         if not (hours > 0 and np.isfinite(hours)):
             raise ValueError(f"a pane of {hours} hours")
         table, before = self._tables[kind], state.of(kind)
-        n, events = _rows(table, counts)
+        n, held = _rows(table, counts)
+        start = end - round(hours * HOUR_MS)
         rate = _smoothed(before, n / hours, table.variance, end, hours)
         eta = 1 / (1 + table.bet_variance * rate[:, None])
-        log_e = eta * ((table.gain @ events).reshape(table.theta.shape) - n[:, None] * table.price)
+        log_e = eta * ((table.gain @ held).reshape(table.theta.shape) - n[:, None] * table.price_over(start, end))
         with np.errstate(divide="ignore"):
             log_r = np.logaddexp(before.log_r, np.log(table.mass * hours)) + log_e
-        onset = np.where(before.cusum > 0, before.onset, end - round(hours * HOUR_MS))
+        onset = np.where(before.cusum > 0, before.onset, start)
         after = KindState(log_r, np.maximum(before.cusum, 0) + log_e, onset, rate, end)
+        if kind == "features" and events is not None and self.volume is not None:
+            state = self._counted(state, self.volume, events, start, end)
         return replace(state, features=after) if kind == "features" else replace(state, outcomes=after)
+
+    def _counted(self, state: DeciderState, volume: Volume, n: int, start: int, end: int) -> DeciderState:
+        name = volume.extra.name
+        mass = self._masses[name]
+        extra = volume.after_nothing(state.extras[name], mass, start)
+        # Of a pane out of its order the time has been counted already, as one without events.
+        again = extra.end is not None and extra.end > start
+        log_e = volume.log_e(n, start, end, timed=not again)
+        return state.with_extra(name, extra.stepped(log_e, mass, max(end, extra.end or 0), 0.0 if again else (end - start) / HOUR_MS))
+
+    def quiet_until(self, state: DeciderState, now: int) -> DeciderState:
+        """Return the state as it would be had nothing come up to ``now`` (ms); to look at, not to go on from."""
+        if self.volume is None:
+            return state
+        name = self.volume.extra.name
+        return state.with_extra(name, self.volume.after_nothing(state.extras[name], self._masses[name], now))
+
+    def volume_effect(self, n: int, start: int, end: int) -> TermEffect | None:
+        """Return the effect on the number of events between two event times (ms), as the log of their multiple of the
+        reference's; None where the reference can't tell.
+        """
+        if self.volume is None:
+            return None
+        effect, low, high = self.volume.effect(n, start, end)
+        return TermEffect(
+            kind="features",
+            column=VOLUME,
+            term=VOLUME,
+            effect=effect,
+            low=low,
+            high=high,
+            tolerance=self.volume.tolerance,
+            n=max(n, 1),
+            calibrated=True,
+            direction="up" if effect >= 0 else "down",
+            weighted=bool(self._masses[self.volume.extra.name].any()),
+        )
 
     def take(self, state: DeciderState, name: str, log_e: Floats, end: int, hours: float) -> DeciderState:
         """Return the state after the e-values of an extra (one for each of its bets) for the ``hours`` up to ``end``
@@ -188,17 +237,32 @@ class Decider:
             onset=carriers[0].onset if carriers else None,
         )
 
-    def effects(self, kind: PaneKind, counts: Counts, hours: float) -> tuple[TermEffect, ...]:
+    def normal(self, kind: PaneKind, spans: Sequence[Span]) -> Floats:
+        """Return the mean of each term that is normal over stretches of event time, in the order of the table: that of
+        their hours, where the reference shows a cycle.
+        """
+        stretches = [(start, end) for start, end, _ in spans]
+        weights = np.array([max(n, 0) for _, _, n in spans], np.float64)
+        if not weights.any():
+            weights = np.array([end - start for start, end in stretches], np.float64)
+        return self._tables[kind].normal_over(np.array(stretches, np.int64).reshape(-1, 2), weights)
+
+    def terms(self, kind: PaneKind) -> tuple[tuple[str, str], ...]:
+        """Return column and name of each term of a kind of pane."""
+        return self._tables[kind].terms
+
+    def effects(self, kind: PaneKind, counts: Counts, hours: float, spans: Sequence[Span] = ()) -> tuple[TermEffect, ...]:
         """Return the effect of each term over the rows in ``counts``, which cover ``hours``: regimes last in time, so
-        n alone does not tell its worth.
+        n alone does not tell its worth. ``spans`` say when they were, for references with a calendar.
         """
         if not (hours > 0 and np.isfinite(hours)):
             raise ValueError(f"a window of {hours} hours")
         table = self._tables[kind]
         n, events = _rows(table, counts)
         safe = np.maximum(n, 1)
-        effect = (table.phi @ events) / safe
-        variance = np.maximum((table.phi_squared @ events) / safe - effect**2, 1.0)
+        mean = (table.phi @ events) / safe
+        variance = np.maximum((table.phi_squared @ events) / safe - mean**2, 1.0)
+        effect = np.where(n > 0, mean - self.normal(kind, spans), 0.0) if len(spans) else mean
         # What a window's rows share can't vary by more than the term itself does, however long the regimes are.
         half = np.where(n > 0, _Z * np.sqrt(variance * (1 / safe + np.minimum(table.variance / hours, 1))), np.inf)
         return tuple(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from driftline.contracts.findings import ColumnFinding, Distance, State
 from driftline.contracts.reference import CATEGORICAL_EXTRAS, CategoricalColumn, Column, GridColumn, Reference
 from driftline.contracts.summaries import PaneKind
-from driftline.detectors.decider import Decider, TermEffect
+from driftline.detectors.decider import Decider, Span, TermEffect
 from driftline.detectors.layout import Layout
 from driftline.detectors.measured import distances_of
+from driftline.detectors.moments import moments_of
 
 #: Below this many rows a column is not judged: a distance of a hundred rows says more about the hundred than about
 #: the column.
@@ -27,20 +31,43 @@ def column_findings(
     hours: float,
     *,
     min_n: int = MIN_ROWS,
+    spans: Sequence[Span] = (),
 ) -> tuple[ColumnFinding, ...]:
     """Return the findings of a window of ``hours`` whose slot counts are given, in the order of the layout; grids
-    have none.
+    have none. ``spans`` say when the window was: against a reference with a calendar it is compared with these hours.
     """
     columns = reference.columns if kind == "features" else reference.outcomes
     effects: dict[str, list[TermEffect]] = {}
-    for effect in decider.effects(kind, counts, hours):
+    for effect in decider.effects(kind, counts, hours, spans):
         effects.setdefault(effect.column, []).append(effect)
     layout = Layout.of(columns)
     told = [column for column in columns if not isinstance(column, GridColumn)]
     slots = {column.name: np.maximum(counts[layout.slice_of(column.name)], 0) for column in told}
     judged = [column for column in told if slots[column.name].sum() >= min_n]
-    distances = dict(zip((c.name for c in judged), distances_of(judged, [slots[c.name] for c in judged]), strict=True))
+    normal = dict(zip(decider.terms(kind), decider.normal(kind, spans).tolist(), strict=True)) if spans else {}
+    expected = [_of_these_hours(c, normal) for c in judged]
+    distances = dict(zip((c.name for c in judged), distances_of(expected, [slots[c.name] for c in judged]), strict=True))
     return tuple(_finding(c, slots[c.name], effects.get(c.name, []), distances.get(c.name, {}), min_n) for c in told)
+
+
+def _of_these_hours(column: Column, normal: Mapping[tuple[str, str], float]) -> Column:
+    """The reference's column as it would be at hours whose terms have these means: p (1 + sum of mean phi), as far as
+    the terms tell (Neyman, 1937); the moments of its 64 bins are kept, and not the bins of each hour.
+    """
+    moments = moments_of(column)
+    means = np.array([normal.get((column.name, term), 0.0) for term in moments.terms])
+    if not means.any():
+        return column
+    counts = np.asarray(column.counts, np.float64)
+    # Indicators of one column overlap: each moves its own slots only, and what is left over the others.
+    polynomial = ~moments.indicator
+    weight = 1 + means[polynomial] @ moments.phi[polynomial]
+    for i in np.flatnonzero(moments.indicator & (means != 0)):
+        hit = moments.phi[i] > 0
+        weight[hit] *= 1 + means[i] * moments.phi[i][hit]
+    shifted = counts * np.maximum(weight, 0.0)
+    whole = counts.sum() / max(float(shifted.sum()), 1e-300)
+    return msgspec.structs.replace(column, counts=tuple(np.rint(shifted * whole).astype(np.int64).tolist()))
 
 
 def state_of(effects: list[TermEffect], n: int, min_n: int) -> State:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from driftline.contracts.reference import Column, GridColumn, NumericColumn, Reference, Role, Task, TermCalibration, View, seal
 from driftline.contracts.settings import FeatureKind
 from driftline.detectors.binning import Ints, slots_of
+from driftline.detectors.calendar import Calendar
 from driftline.detectors.calibration import calibrate
 from driftline.detectors.columns import boolean_column, categorical_column, edges_of, numeric_column
 from driftline.detectors.kinds import kind_of
@@ -23,6 +24,7 @@ from driftline.detectors.rows import Held, Values
 from driftline.detectors.sample import MAX_TEXT
 from driftline.detectors.slicing import OF_OUTCOMES, Parent, Slicing, crossed_by, slice_columns, sliced_by
 from driftline.detectors.views import longest_of, viewed
+from driftline.detectors.volume import calibrate_volume
 
 #: Names of the model's own columns, with ``model.`` before them where a feature is called the same.
 PREDICTION, SCORE = "prediction", "score"
@@ -49,6 +51,7 @@ class _Shape:
 
     bins: int
     max_values: int
+    calendar: Calendar
 
     def column(self, name: str, role: Role, values: Values, kind: FeatureKind, times: Ints) -> _Made:
         column: Column
@@ -58,7 +61,7 @@ class _Shape:
             column, slots = boolean_column(name, role, values)
         else:
             column, slots = categorical_column(name, role, values, self.max_values, times)
-        return column, calibrate(column, slots, times), slots
+        return column, calibrate(column, slots, times, self.calendar), slots
 
     def columns(self, feature: str, values: Values, kind: FeatureKind | None, times: Ints, taken: Container[str]) -> list[_Made]:
         """Return the columns of one feature; those that hold something else than its value have names not yet ``taken``."""
@@ -77,7 +80,7 @@ class _Shape:
         column = replace(made, view=view, source=feature if name != feature else UNSET)
         if view == "length" and (longest := longest_of(held)) == MAX_TEXT:
             column = replace(column, longest=longest)
-        return column, calibrate(column, slots, times), slots
+        return column, calibrate(column, slots, times, self.calendar), slots
 
 
 def build_reference(
@@ -100,6 +103,8 @@ def build_reference(
     bins: int = 64,
     max_features: int = 500,
     slicing: Slicing = _NO_SLICES,
+    calendar: Calendar = "auto",
+    all_events: bool = False,
 ) -> Reference:
     """Return the sealed reference of ``n`` rows; no value in them can make it fail.
 
@@ -107,11 +112,13 @@ def build_reference(
     not ``scored`` count for the features only; a label of None is none yet. ``label_delays`` (ms) are one
     a row (what stands beside a row without a label does not matter), or of a length of their own where nobody knows
     whose they are. Features beyond ``max_features`` are left out. ``slicing`` says which slices are watched
-    by themselves. ValueError without rows, or where lengths differ.
+    by themselves. ``calendar``: what the hour of the day or week explains is no drift; ``auto`` where the rows show
+    such a cycle. ``all_events``: the rows are all events of their time, so that they tell how many are normal.
+    ValueError without rows, or where lengths differ.
     """
     at = np.asarray(times, np.int64)
     _check_lengths(len(at), features, predictions, scores, labels, scored)
-    kinds, shape = kinds or {}, _Shape(bins, max_values)
+    kinds, shape = kinds or {}, _Shape(bins, max_values, calendar)
     own = {name: f"model.{name}" if name in features else name for name in (PREDICTION, SCORE)}
     chosen = [name for name in features if kinds.get(name) != "ignore"][:max_features]
     taken = {*features, PREDICTION, SCORE}
@@ -139,7 +146,7 @@ def build_reference(
     parents = [Parent(column, slots, rows if column.role == "feature" else scored_rows) for column, _, slots in made]
     judged = {name: scored_rows[prompt[[outcomes[name][i] is not None for i in prompt]]] for name in outcomes}
     errors = [Parent(column, slots, judged[column.name]) for column, _, slots in results]
-    slices, error_slices = _slices(slicing, {name: features[name] for name in chosen}, shares, parents, errors, at)
+    slices, error_slices = _slices(slicing, {name: features[name] for name in chosen}, shares, parents, errors, at, calendar)
     whole = [*((column, terms) for column, terms, _ in made), *slices]
     judged_by = [*((column, terms) for column, terms, _ in results), *error_slices]
     return seal(
@@ -155,7 +162,7 @@ def build_reference(
             labelled_rows=int(labelled.sum()),
             span_start=int(at.min()),
             span_end=int(at.max()),
-            terms=tuple(term for _, terms in whole for term in terms),
+            terms=(*(term for _, terms in whole for term in terms), *((calibrate_volume(at, calendar),) if all_events else ())),
             outcome_terms=tuple(term for _, terms in judged_by for term in terms),
             label_delay_p95=p95,
             performance=metrics_of(task, {name: [values[i] for i in prompt] for name, values in outcomes.items()}),
@@ -171,6 +178,7 @@ def _slices(  # noqa: PLR0917 - one caller's local names
     parents: Sequence[Parent],
     errors: Sequence[Parent],
     times: Ints,
+    calendar: Calendar,
 ) -> tuple[list[_Slice], list[_Slice]]:
     """Return the slices of the events' columns, and of the outcomes'."""
     if not slicing.values:
@@ -181,9 +189,9 @@ def _slices(  # noqa: PLR0917 - one caller's local names
     for sliced in sliced_by(slicing, features):
         # A feature is always the same in its own slices.
         inside = [p for p in parents if p.column.role != "feature" or (_feature(p) in crossed and _feature(p) != sliced.feature)]
-        found[0].extend(slice_columns(sliced, inside, times, taken))
+        found[0].extend(slice_columns(sliced, inside, times, taken, calendar))
         if not sliced.hidden:
-            found[1].extend(slice_columns(sliced, [p for p in errors if p.column.name in OF_OUTCOMES], times, judged))
+            found[1].extend(slice_columns(sliced, [p for p in errors if p.column.name in OF_OUTCOMES], times, judged, calendar))
     return found
 
 
@@ -200,7 +208,7 @@ def _outcome(task: Task, name: str, values: list[object], times: Ints, shape: _S
     if task == "classification" and name in ("loss", "brier"):
         # A near-perfect reference has losses of 1e-6: a later collapse, at most 13.8, has to stay far below 1,000 scales.
         column, slots = numeric_column(name, "outcome", present, shape.bins, _LEAST_LOSS_SCALE)
-        return column, calibrate(column, slots, when), slots
+        return column, calibrate(column, slots, when, shape.calendar), slots
     if name != "score_by_label":
         return shape.column(name, "outcome", present, "categorical" if name in _CATEGORICAL[task] else "numeric", when)
     scores = np.array([pair[0] for pair in present if isinstance(pair, tuple)], np.float64)

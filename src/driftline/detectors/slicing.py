@@ -29,6 +29,7 @@ from driftline.contracts.reference import (
 from driftline.contracts.settings import ModelSettings
 from driftline.contracts.slices import MAX_VALUE_CHARS
 from driftline.detectors.binning import CategorySlots, Ints
+from driftline.detectors.calendar import Calendar
 from driftline.detectors.calibration import calibrate
 from driftline.detectors.rows import Held, listed
 from driftline.detectors.values import canonical_text
@@ -111,7 +112,9 @@ def _teller(values: tuple[str, ...]) -> CategorySlots:
     return CategorySlots(CategoricalColumn(name="", role="feature", values=values, counts=()))
 
 
-def slice_columns(sliced: Sliced, parents: Sequence[Parent], times: Ints, taken: set[str]) -> list[tuple[Column, tuple[TermCalibration, ...]]]:
+def slice_columns(
+    sliced: Sliced, parents: Sequence[Parent], times: Ints, taken: set[str], calendar: Calendar = "none"
+) -> list[tuple[Column, tuple[TermCalibration, ...]]]:
     """Return the columns of every slice for each parent, with what they say about their own wandering; their names join those ``taken``."""
     made: list[tuple[Column, tuple[TermCalibration, ...]]] = []
     for parent in parents:
@@ -129,7 +132,7 @@ def slice_columns(sliced: Sliced, parents: Sequence[Parent], times: Ints, taken:
             taken.add(name)
             totals = tuple(np.bincount(own, counts, minlength=bare.slots).astype(np.int64).tolist())
             column = msgspec.structs.replace(bare, name=name, role="slice", counts=totals, where=where)
-            made.append((column, calibrate(column, own[slots], times[parent.rows][inside])))
+            made.append((column, calibrate(column, own[slots], times[parent.rows][inside], calendar)))
     return made
 
 

@@ -15,6 +15,7 @@ from driftline.contracts.settings import ModelSettings, budget_hours
 from driftline.contracts.summaries import PaneKind
 from driftline.contracts.times import HOUR_MS
 from driftline.detectors.bets import BETS, bets_of, tolerances_of
+from driftline.detectors.calendar import share_of_hours
 from driftline.detectors.extras import Extra
 from driftline.detectors.moments import Floats, moments_of
 
@@ -25,7 +26,7 @@ SLICE_SHARE = 0.25
 KINDS: tuple[PaneKind, ...] = ("features", "outcomes")
 #: How a column's weight is split over its terms: what happens most, and matters most when it does, waits least. Equal for the values of a category.
 TERM_WEIGHTS = {"location": 4.0, "scale": 2.0}
-_PARTS = ("phi", "base", "gain", "theta", "price", "bet_variance", "tolerance", "variance", "mass")
+_PARTS = ("phi", "base", "gain", "theta", "price", "bet_variance", "tolerance", "variance", "mass", "cost", "seasons", "drifts")
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,29 @@ class TermTable:
     variance: Floats
     calibrated: npt.NDArray[np.bool_]
     mass: Floats  # (terms, bets): what is put in per hour
+    cost: Floats  # (terms, bets): what a bet's payoff may come to on average at tolerance
+    #: The terms' means by hour of the calendar, (hours, terms), and the bets' payoffs at these means, (hours, terms, bets); no hours without a cycle.
+    seasons: Floats
+    drifts: Floats
+
+    def price_over(self, start: int, end: int) -> Floats:
+        """Return the price of each bet, (terms, bets), for rows between two event times (ms): the hour's own mean is
+        what is normal then.
+        """
+        if not len(self.seasons):
+            return self.price
+        share = share_of_hours(np.array([[start, end]]), np.ones(1), len(self.seasons))
+        there = np.flatnonzero(share)
+        drift = np.tensordot(share[there], self.drifts[there], 1)
+        price: Floats = np.log(np.maximum(1 + self.cost + drift, 1e-6))
+        return price
+
+    def normal_over(self, spans: npt.NDArray[np.int64], weights: Floats) -> Floats:
+        """Return the mean of each term that is normal over stretches of event time ((start, end), ms), weighted."""
+        if not len(self.seasons):
+            return np.zeros(len(self.terms))
+        normal: Floats = share_of_hours(spans, weights, len(self.seasons)) @ self.seasons
+        return normal
 
 
 def term_tables(reference: Reference, config: DeciderConfig, extras: Sequence[Extra] = ()) -> dict[PaneKind, TermTable]:
@@ -162,13 +186,23 @@ def _table(
     terms: list[tuple[str, str]] = []
     parts: dict[str, list[Floats]] = {name: [] for name in _PARTS}
     calibrated: list[bool] = []
+    calendar = max((len(entry.seasons) for entry in calibrations.values()), default=0)
     for column in _columns(reference, kind):
         moments = moments_of(column)
         entries = [calibrations.get((column.name, term)) for term in moments.terms]
         variance = np.array([entry.variance_hours if entry else 0.0 for entry in entries])
         n = moments.base @ np.asarray(column.counts, np.float64)
         told = _told(config.tolerances, column)
-        tolerance = tolerances_of(moments, config.tolerance if told is None else told, n, variance, span, risk=risks[where_of(column) is not None])
+        error = np.array([(entry.season_error if entry else None) or 0.0 for entry in entries])
+        tolerance = tolerances_of(
+            moments,
+            config.tolerance if told is None else told,
+            n,
+            variance,
+            span,
+            risk=risks[where_of(column) is not None],
+            error=error,
+        )
         known = np.array([entry is not None and entry.calibrated for entry in entries], dtype=np.bool_)
         bets = bets_of(moments, tolerance, variance, known)
         weight = np.array([weights.get((kind, column.name, term), 0.0) for term in moments.terms])
@@ -177,12 +211,19 @@ def _table(
         terms += [(column.name, term) for term in moments.terms]
         calibrated += known.tolist()
         gain = bets.gain.reshape(-1, column.slots)
-        own = (moments.phi, moments.base, gain, bets.theta, bets.price, bets.variance, tolerance, variance, mass)
+        seasons = _seasons(entries, calendar)
+        drifts = np.einsum("tbk,hk->htb", bets.stakes, seasons)
+        own = (
+            moments.phi, moments.base, gain, bets.theta, bets.price, bets.variance, tolerance, variance, mass, np.expm1(bets.price), seasons, drifts,
+        )  # fmt: skip
         for name, value in zip(parts, own, strict=True):
             parts[name].append(value)
     phi, base, gain_all = (_diagonal(parts[name]) for name in ("phi", "base", "gain"))
     theta, price, bet_variance, mass = (np.concatenate([np.zeros((0, BETS)), *parts[name]]) for name in ("theta", "price", "bet_variance", "mass"))
     tolerance, variance = (np.concatenate([np.zeros(0), *parts[name]]) for name in ("tolerance", "variance"))
+    cost = np.concatenate([np.zeros((0, BETS)), *parts["cost"]])
+    seasons = np.concatenate([np.zeros((calendar, 0)), *parts["seasons"]], axis=1)
+    drifts = np.concatenate([np.zeros((calendar, 0, BETS)), *parts["drifts"]], axis=1)
     return TermTable(
         slots=phi.shape[1],
         terms=tuple(terms),
@@ -197,7 +238,21 @@ def _table(
         variance=variance,
         calibrated=np.array(calibrated, dtype=np.bool_),
         mass=mass,
+        cost=cost,
+        seasons=seasons,
+        drifts=drifts,
     )
+
+
+def _seasons(entries: Sequence[TermCalibration | None], calendar: int) -> Floats:
+    """The terms' means at each hour of the reference's calendar, shape (hours, terms); a daily cycle is the same on
+    each day of a week.
+    """
+    seasons = np.zeros((calendar, len(entries)))
+    for i, entry in enumerate(entries):
+        if entry is not None and entry.seasons:
+            seasons[:, i] = np.resize(np.array(entry.seasons), calendar)
+    return seasons
 
 
 def _diagonal(blocks: list[Floats]) -> sparse.csr_array:

@@ -17,6 +17,7 @@ from driftline.contracts.reference import NumericColumn, Reference, Task
 from driftline.contracts.settings import FeatureKind, ModelSettings, WorkerSettings
 from driftline.contracts.summaries import SampleRow
 from driftline.contracts.times import parse_duration
+from driftline.detectors.calendar import calendar_of
 from driftline.detectors.kinds import kinds_in
 from driftline.detectors.reference import build_reference
 from driftline.detectors.slicing import Slicing
@@ -78,6 +79,8 @@ def turned_reference(
         max_values=settings.max_values,
         max_features=settings.max_features,
         slicing=Slicing.of(settings),
+        calendar=calendar_of(settings),
+        all_events=settings.reference_rows == "all" and settings.outcome_sample == 1,
     )
 
 
@@ -118,6 +121,8 @@ def first_reference(
         max_values=settings.max_values,
         max_features=settings.max_features,
         slicing=Slicing.of(settings),
+        calendar=calendar_of(settings),
+        all_events=settings.reference_rows == "all" and settings.outcome_sample == 1,
     )
 
 

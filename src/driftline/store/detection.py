@@ -46,7 +46,7 @@ def commit(target: Target, change: DetectChange) -> None:
         bulk.delete(conn, blocks, [{"q": q, **key._asdict()} for key in change.dropped_blocks])
         bulk.delete(conn, panes, [{"q": q, **key._asdict()} for key in change.dropped_panes])
         bulk.delete(conn, model_states, [{"q": q, "model": model} for model in change.dropped_models])
-        bulk.upsert(conn, detect_sources, [{"q": q, **asdict(row)} for row in change.sources])
+        bulk.upsert(conn, detect_sources, [{"q": q, **_source(row)} for row in change.sources])
         bulk.upsert(conn, detect_applied, [{"q": q, **asdict(row)} for row in change.applied])
         bulk.upsert(conn, blocks, [{"q": q, **asdict(row)} for row in change.blocks])
         bulk.upsert(conn, panes, [{"q": q, **asdict(row)} for row in change.panes])
@@ -66,6 +66,13 @@ def positions(target: Target) -> list[Position]:
     with reading(target) as conn:
         rows = conn.execute(select(t.c.q, t.c.next_offset, t.c.watermark).order_by(t.c.q)).all()
     return [Position(q=q, next_offset=n, watermark=w) for q, n, w in rows]
+
+
+def _source(progress: Progress) -> dict[str, object]:
+    """The quiet of a source is not kept: its owner tells of it again, and it ends with the next record."""
+    row = asdict(progress)
+    del row["quiet"]
+    return row
 
 
 def sources(target: Target, q: int) -> list[Progress]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from driftline.contracts.summaries import Progress, encode_summary
+from driftline.contracts.times import MINUTE_MS
 from driftline.contracts.topics import SUMMARIES
 from driftline.streams.publishing import Message, Publisher
 
@@ -29,10 +30,12 @@ class IdleWatch:
     def __init__(self, idle_timeout: int) -> None:
         self._timeout = idle_timeout
         self._since: dict[int, tuple[int, int]] = {}
-        self._told: dict[int, int] = {}
+        self._told: dict[int, tuple[int, int]] = {}
 
     def look(self, partition: int, position: int, *, at_end: bool, asked_at: int) -> bool:
-        """Return whether the partition has become idle at this position; true once for each position."""
+        """Return whether it is to be told that the partition is idle at this position: once when it has become so, and again when the quiet has
+        grown by a tenth and a minute.
+        """
         if not at_end:
             self._since.pop(partition, None)
             return False
@@ -40,10 +43,15 @@ class IdleWatch:
         if where != position:
             since = asked_at
         self._since[partition] = (since, position)
-        if asked_at - since < self._timeout or self._told.get(partition) == position:
+        quiet, (told, before) = asked_at - since, self._told.get(partition, (-1, 0))
+        if quiet < self._timeout or (told == position and quiet < before + before // 10 + MINUTE_MS):
             return False
-        self._told[partition] = position
+        self._told[partition] = (position, quiet)
         return True
+
+    def quiet(self, partition: int) -> int:
+        """Return for how long (ms) the partition had been read to its end when it was told last that it is idle."""
+        return self._told.get(partition, (-1, 0))[1]
 
 
 class ProgressTeller:
@@ -61,11 +69,11 @@ class ProgressTeller:
         await self._publisher.send(m for p, r in news.items() for m in self._messages(p, r, idle=False))
         self._told.update(news)
 
-    async def tell_idle(self, partition: int, reached: Reached) -> None:
-        """Tell that a partition has been read to its end and may be left out."""
-        await self._publisher.send(self._messages(partition, reached, idle=True))
+    async def tell_idle(self, partition: int, reached: Reached, quiet: int) -> None:
+        """Tell that a partition has been read to its end, for ``quiet`` ms, and may be left out."""
+        await self._publisher.send(self._messages(partition, reached, idle=True, quiet=quiet))
 
-    def _messages(self, partition: int, r: Reached, *, idle: bool) -> list[Message]:
-        progress = Progress(self._source, partition, self._partitions, r.position, r.watermark, r.floor, idle, max(r.newest, r.watermark))
+    def _messages(self, partition: int, r: Reached, *, idle: bool, quiet: int = 0) -> list[Message]:
+        progress = Progress(self._source, partition, self._partitions, r.position, r.watermark, r.floor, idle, max(r.newest, r.watermark), quiet)
         value = encode_summary(progress)
         return [Message(SUMMARIES.name, b"", value, q) for q in range(self._partitions)]

@@ -47,4 +47,4 @@ class SourceProgress:
             except KeyError:  # between two epochs
                 return
             if self._idle.look(tp.partition, position, at_end=position >= ends.offsets[tp], asked_at=ends.asked_at):
-                await self._teller.tell_idle(tp.partition, replace(reached, position=position))
+                await self._teller.tell_idle(tp.partition, replace(reached, position=position), self._idle.quiet(tp.partition))

@@ -58,7 +58,9 @@ def calibrate(
     own = state.settings.model(model)
     alarm_budget = budget or own.alarm_budget
     hours = parse_budget(budget, "--budget") if budget is not None else budget_hours(own)
-    config = replace(DeciderConfig.of(own), budget_hours=hours, tolerance=own.tolerance if tolerance is None else tolerance)
+    config = replace(DeciderConfig.of(own), budget_hours=hours)
+    if tolerance is not None:
+        config = replace(config, tolerance=tolerance, tolerances={})
     if file is not None:
         columns = (time_column, label_column, score_column, prediction_column)
         reference, drawn = _of_file(own, model, file, columns, task.value if task is not None else own.task)

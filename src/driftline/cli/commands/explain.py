@@ -77,7 +77,7 @@ def _seen(state: State, reference: Reference, kind: PaneKind, stretch: int) -> S
     found = observed(state, reference, kind, stretch)
     if found is None:
         return Seen(np.zeros(layout_of(reference, kind).slots, np.int64), 0.0, None, None, raw, current, past)
-    return Seen(found.counts, found.hours, found.since, found.until, raw, current, past)
+    return Seen(found.counts, found.hours, found.since, found.until, raw, current, past, found.spans)
 
 
 def _track(state: State, reference: Reference) -> Track | None:

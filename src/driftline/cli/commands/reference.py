@@ -156,6 +156,7 @@ def built(rows: ReferenceRows, own: ModelSettings, *, model: str, version: str, 
     from typing import get_args
 
     from driftline.contracts.reference import Task
+    from driftline.detectors.calendar import calendar_of
     from driftline.detectors.reference import build_reference
     from driftline.detectors.slicing import Slicing
 
@@ -176,6 +177,8 @@ def built(rows: ReferenceRows, own: ModelSettings, *, model: str, version: str, 
         max_values=own.max_values,
         max_features=own.max_features,
         slicing=Slicing.of(own),
+        calendar=calendar_of(own),
+        all_events=own.reference_rows == "all",
     )
 
 

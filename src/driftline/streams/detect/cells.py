@@ -16,6 +16,7 @@ from driftline.contracts.findings import OffsetRange
 from driftline.contracts.reference import Reference
 from driftline.contracts.summaries import LEARNING, PaneKind, PanePart
 from driftline.contracts.topics import INFERENCE_EVENTS
+from driftline.detectors.decider import Span
 from driftline.detectors.layout import Layout, layout_of
 from driftline.detectors.pane import Pane
 from driftline.store.detect_rows import PaneKey, PaneRow
@@ -212,6 +213,11 @@ def key_of(row: PaneRow) -> PaneKey:
 def merged(cells: Iterable[Cell], layout: Layout) -> Pane:
     """Return the sum of cells of one layout."""
     return Pane.merged([cell.pane for cell in cells], layout)
+
+
+def spans_of(found: Iterable[tuple[PaneKey, Cell]]) -> list[Span]:
+    """Return when panes or windows were, and how many events each held."""
+    return [(key.start, key.end, cell.pane.n) for key, cell in found]
 
 
 def ranges_of(cells: Iterable[Cell]) -> tuple[OffsetRange, ...]:

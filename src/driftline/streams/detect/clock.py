@@ -40,6 +40,7 @@ class SourceClock:
                 newest=max(told.newest, known.newest),
                 floor=max(told.floor, known.floor),
                 idle=told.idle if newer else (told.idle or known.idle) if same else known.idle,
+                quiet=told.quiet if newer else max(told.quiet, known.quiet) if same else known.quiet,
                 partitions=told.partitions if newer or same else known.partitions,
             )
         self._known[key] = told
@@ -62,6 +63,14 @@ class SourceClock:
         """Return the event time that all the sources have passed, and whether an idle partition was left out to say so."""
         marks = [self._of(source) for source in sources]
         return min(mark for mark, _ in marks), any(idle for _, idle in marks)
+
+    def passed(self, source: str) -> int:
+        """Return how far event time has come, events or not: where every partition of a source is idle, the greatest event time of them all and as
+        long after it as the least quiet of them has lasted. Never less than the watermark.
+        """
+        mark, _ = self._of(source)
+        known = [told for (s, _), told in self._known.items() if s == source]
+        return mark + min((told.quiet for told in known), default=0) if mark and self.idle(source) else mark
 
     def idle(self, source: str) -> bool:
         """Say whether every partition of a source is idle."""

@@ -14,7 +14,7 @@ from driftline.detectors.pane import Pane
 from driftline.detectors.performance import performance_of
 from driftline.store.detect_rows import PaneKey
 from driftline.streams.detect.causes import discreet_findings
-from driftline.streams.detect.cells import Cell, merged, ranges_of
+from driftline.streams.detect.cells import Cell, merged, ranges_of, spans_of
 from driftline.streams.detect.evidence_book import EvidenceBook
 from driftline.streams.detect.state import Track
 from driftline.streams.detect.wording import changes_sentence, finding_sentence, version_of
@@ -40,7 +40,8 @@ class Digest:
         performance: Performance | None = None
         state: State = "learning"
         if reference is not None:
-            columns = column_findings(reference, self._evidence.decider(reference), "features", pane.counts, key.length / HOUR_MS)
+            decider, spans = self._evidence.decider(reference), spans_of([(key, cells[0])])
+            columns = column_findings(reference, decider, "features", pane.counts, key.length / HOUR_MS, spans=spans)
             columns = discreet_findings(columns, reference, self._pii)
             state = _state_of([c.state for c in columns])
             performance = _performance(merged(outcomes, outcomes[0].layout), reference) if outcomes else None

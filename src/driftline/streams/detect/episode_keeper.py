@@ -11,14 +11,17 @@ from driftline.contracts.settings import ModelSettings, config_hash
 from driftline.contracts.times import HOUR_MS, parse_duration
 from driftline.detectors.decider import Verdict
 from driftline.detectors.pane import Pane
+from driftline.detectors.silence import SILENCE
+from driftline.detectors.volume import VOLUME
 from driftline.store.detect_rows import PaneKey
 from driftline.streams.detect.causes import Moved, causes_of, discreet, plain_causes, window_causes
-from driftline.streams.detect.cells import Cells, merged, ranges_of
+from driftline.streams.detect.cells import Cells, merged, ranges_of, spans_of
 from driftline.streams.detect.evidence_book import EvidenceBook
 from driftline.streams.detect.families import wheres_of
 from driftline.streams.detect.said import Turn
 from driftline.streams.detect.sequential_book import NOTHING, Seen
 from driftline.streams.detect.series import LONGEST, dated, effects_of
+from driftline.streams.detect.silence import silence_cause, silence_effect, speaks
 from driftline.streams.detect.state import REMEMBERED_WINDOWS, Track
 from driftline.streams.detect.windows import Found, Windows
 from driftline.streams.detect.wording import version_of
@@ -52,9 +55,31 @@ class EpisodeKeeper:
         since = self._since(key, onset - self._pane + 1)
         pane = merged([cell for _, cell in since], self._cells.layout(key))
         width = _time(since) or self._pane
-        effects = self._evidence.decider(reference).effects(key.kind, pane.counts, width / HOUR_MS)
+        decider = self._evidence.decider(reference)
+        effects = decider.effects(key.kind, pane.counts, width / HOUR_MS, spans_of(since))
+        if key.kind == "features" and since:
+            effects += tuple(filter(None, [decider.volume_effect(pane.n, min(onset, *(k.start for k, _ in since)), key.end)]))
         moved = causes_of(verdict, effects, reference.importance_by_column(), wheres_of(reference))
         self._open(turn, verdict, onset, pane, Moved(dated(moved.causes, self._series(key), pane.layout), moved.columns), since)
+
+    def silent(self, turn: Turn, since: int, now: int) -> None:
+        """Say that nothing has come from ``since`` to ``now``, if that is long enough and nobody has been told."""
+        track, reference = turn.track, turn.reference
+        episode = track.episodes.get("features")
+        if self._settings.weights.get(VOLUME) == 0 or (episode is not None and any(c.column == VOLUME for c in episode.causes)):
+            return
+        verdict = self._evidence.verdict_of_silence(track, reference, now)
+        by_rate = verdict.crossed and bool(verdict.carriers) and verdict.carriers[0].column == VOLUME
+        if not by_rate and not speaks(track, reference, since, now):
+            return
+        cause = silence_cause(track, reference, since, now)
+        if episode is None:
+            nothing = Pane(self._cells.layout(turn.key))
+            self._open(turn, verdict, since, nothing, Moved((cause,), (VOLUME,)), [])
+            return
+        after, alert = episodes.watched(episode, (*episode.causes, cause), now, 0, self._hash, (VOLUME,))
+        track.episodes["features"] = after
+        turn.said.alerts.extend(filter(None, [alert]))
 
     def window_closed(self, turn: Turn) -> None:
         """Let the open episode see the window."""
@@ -83,7 +108,13 @@ class EpisodeKeeper:
             return  # late rows have opened a window of before its time, which says nothing of it
         seen = self._windows.trailing(key, _TRAILING_WINDOWS, episode.onset)
         pane = merged([cell for _, cell in seen], self._cells.layout(key))
-        effects = self._evidence.decider(reference).effects(key.kind, pane.counts, _time(seen) / HOUR_MS)
+        decider = self._evidence.decider(reference)
+        effects = decider.effects(key.kind, pane.counts, _time(seen) / HOUR_MS, spans_of(seen))
+        if key.kind == "features":
+            # Of this window alone: events come again, or they do not.
+            now = sum(cell.pane.n for k, cell in seen if (k.start, k.end) == (key.start, key.end))
+            effects += tuple(filter(None, [decider.volume_effect(now, key.start, key.end)]))
+            effects += tuple(silence_effect(c, turn.track) for c in episode.causes if c.term == SILENCE)
         moved = window_causes(episode, effects, reference, key.start)
         causes = discreet(moved.causes, reference, self._settings.pii)
         after, alert = episodes.watched(episode, causes, turn.at, pane.n, self._hash, moved.columns)
@@ -102,7 +133,8 @@ class EpisodeKeeper:
         # What it saw is the last of the panes; what a person is told of it is measured over a window's time, which has an interval.
         inside = self._panes(key, max(key.end - self._windows.usual, self._windows.reach(key)), key.start + 1)
         pane = merged([cell for _, cell in inside], self._cells.layout(key))
-        effects = effects_of(deciding, self._evidence.decider(reference).effects(key.kind, pane.counts, (_time(inside) or self._pane) / HOUR_MS))
+        hours = (_time(inside) or self._pane) / HOUR_MS
+        effects = effects_of(deciding, self._evidence.decider(reference).effects(key.kind, pane.counts, hours, spans_of(inside)))
         causes = dated(plain_causes(effects, reference.importance_by_column(), key.start), self._series(key), pane.layout)
         moved = Moved(causes, tuple(sorted({watch.column for watch in deciding})))
         self._open(turn, verdict, key.start, pane, moved, inside, by=" and ".join(dict.fromkeys(watch.name for watch in deciding)))

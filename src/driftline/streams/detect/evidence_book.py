@@ -50,6 +50,11 @@ class EvidenceBook:
         decider = self.decider(reference)
         return decider.verdict(self._state(track, kind, decider))
 
+    def verdict_of_silence(self, track: Track, reference: Reference, now: int) -> Verdict:
+        """Return where the evidence would stand if nothing came up to ``now``."""
+        decider = self.decider(reference)
+        return decider.verdict(decider.quiet_until(self._state(track, "features", decider), now))
+
     def settle(self, track: Track, reference: Reference, kind: PaneKind) -> None:
         """Store the evidence as it stands: a pane that it came from is about to change."""
         _store(track, kind, self._state(track, kind, self.decider(reference)), track.last_end.get(kind, 0))
@@ -82,7 +87,7 @@ class EvidenceBook:
 
 
 def _stepped(decider: Decider, before: DeciderState, key: PaneKey, cell: Cell) -> DeciderState:
-    return decider.step(before, key.kind, cell.pane.counts, key.start + key.width, key.width / HOUR_MS)
+    return decider.step(before, key.kind, cell.pane.counts, key.start + key.width, key.width / HOUR_MS, cell.pane.n)
 
 
 def _store(track: Track, kind: PaneKind, state: DeciderState, until: int) -> None:

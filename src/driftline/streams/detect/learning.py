@@ -9,6 +9,7 @@ from driftline.contracts.pii import rule_of
 from driftline.contracts.reference import ANY_VERSION, Reference, Task
 from driftline.contracts.settings import ModelSettings
 from driftline.contracts.summaries import SampleRow
+from driftline.detectors.calendar import calendar_of
 from driftline.detectors.reference import build_reference
 from driftline.detectors.slicing import Slicing
 
@@ -39,6 +40,8 @@ def learned_reference(model: str, settings: ModelSettings, rows: list[SampleRow]
         max_values=settings.max_values,
         max_features=settings.max_features,
         slicing=Slicing.of(settings),
+        calendar=calendar_of(settings),
+        all_events=True,
     )
     return reference, kept
 

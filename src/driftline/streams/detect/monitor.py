@@ -90,6 +90,23 @@ class ModelMonitor:
                 return fillings.closed(key, cell.pane.n)
         return []
 
+    def look_for_silence(self, now: int, said: Said) -> None:
+        """Open an episode, or add to the one that is open, if the reference in force has had no event for too long."""
+        track = self.state.tracks.get(in_force(self.state.tracks.values(), now) or LEARNING)
+        last = track.last_end.get("features") if track is not None else None
+        reference = self._book.get(self.model, track.reference_id) if track is not None else None
+        if track is None or reference is None or last is None or now - last < self.pane:
+            return
+        waiting = [k for k in self._cells.open(self.model) if (k.reference_id, k.kind, k.width) == (track.reference_id, "features", self.pane)]
+        since = max([last, *(key.end for key in waiting)])
+        if now > since and not self._replaced(track, since, now):
+            key = PaneKey(self.model, track.reference_id, "features", self.pane, last - self.pane, late=False)
+            self._episodes.silent(Turn(key, now, reference, track, said), since, now)
+
+    def _replaced(self, track: Track, since: int, now: int) -> bool:
+        """Say whether another reference of the model has taken over meanwhile, stored if not met by any event yet."""
+        return any(track.effective_from < r.effective_from <= max(since, now) for r in self._book.of(self.model))
+
     def revise(self, keys: Iterable[PaneKey], said: Said) -> None:
         """Publish closed windows anew whose content has changed since."""
         seen = set()
@@ -161,7 +178,10 @@ class ModelMonitor:
         turn.track.began = turn.track.began or key.start
         verdict = self.verdicts[key.kind] = self._evidence.take(turn, cell)
         seen = self._sequential.take(turn, cell, self._remembered(turn))
-        turn.track.last_end[key.kind] = max(key.end, turn.track.last_end.get(key.kind, 0))
+        last = turn.track.last_end.get(key.kind, key.start)
+        if key.kind == "features":
+            turn.track.longest_gap = max(turn.track.longest_gap, key.start - last)
+        turn.track.last_end[key.kind] = max(key.end, last)
         self._episodes.pane_closed(turn, verdict, seen)
 
     def _remembered(self, turn: Turn) -> int:

@@ -26,13 +26,14 @@ from driftline.store.retention import Kept, purge_some
 from driftline.store.transactions import writing
 from driftline.streams.dead_letters import letter_row
 from driftline.streams.detect.cells import Cell, Cells
-from driftline.streams.detect.clock import FEATURE_SOURCES, JOIN_LABELS, OUTCOME_SOURCES, SourceClock
+from driftline.streams.detect.clock import FEATURE_SOURCES, JOIN_LABELS, OUTCOME_SOURCES, SUMMARISE, SourceClock
 from driftline.streams.detect.monitor import ModelMonitor
 from driftline.streams.detect.pending import Counters, Pending
 from driftline.streams.detect.refusal import refuse_other_settings
 from driftline.streams.detect.revisions import Revisions, Verdict
 from driftline.streams.detect.said import Marks, Said
 from driftline.streams.detect.showing import show_episodes, show_marks, show_models
+from driftline.streams.detect.silence import ticked
 from driftline.streams.detect.state import ModelState, decode_state, encode_state
 from driftline.streams.reading import Record, Rejected
 from driftline.streams.references import ReferenceBook
@@ -209,13 +210,22 @@ class DetectPartition:
         features, idle = self._clock.watermark(FEATURE_SOURCES)
         outcomes, idle_too = self._clock.watermark(OUTCOME_SOURCES)
         features, outcomes = max(features, self._marks.features), max(outcomes, self._marks.outcomes)
-        if (features, outcomes) == (self._marks.features, self._marks.outcomes):
+        passed = max(features, self._clock.passed(SUMMARISE), self._marks.passed)
+        if (features, outcomes, passed) == (self._marks.features, self._marks.outcomes, self._marks.passed):
             return
-        self._marks = Marks(
-            features, outcomes, idle or idle_too, self._clock.positions(), self._clock.newest(), labels_idle=self._clock.idle(JOIN_LABELS)
-        )
-        for model in sorted(self._cells.models()):
-            self._monitor(model).advance(self._marks, said)
+        before, self._marks = (
+            self._marks,
+            Marks(
+                features, outcomes, idle or idle_too, self._clock.positions(), self._clock.newest(),
+                labels_idle=self._clock.idle(JOIN_LABELS), passed=passed,
+            ),
+        )  # fmt: skip
+        if (features, outcomes) != (before.features, before.outcomes):
+            for model in sorted(self._cells.models()):
+                self._monitor(model).advance(self._marks, said)
+        if ticked(passed) != ticked(before.passed):
+            for model in sorted(self._states):
+                self._monitor(model).look_for_silence(ticked(passed), said)
 
     def _monitor(self, model: str) -> ModelMonitor:
         monitor = self._monitors.get(model)
@@ -250,7 +260,8 @@ class DetectPartition:
         for key in dropped:
             touched.blocks.pop(key, None)
         # Nothing else changes a state: a closing, or the finding of a window, and what is folded then.
-        moved = {m.model for m in said.closings} | {m.model for m in said.findings} | self._folding | folded | touched.settled
+        spoken = {m.model for m in said.closings} | {m.model for m in said.findings} | {m.model for m in said.alerts}
+        moved = spoken | self._folding | folded | touched.settled
         states = {m: raw for m in sorted(moved) if m in self._states and (raw := encode_state(self._states[m])) != self._stored.get(m)}
         change = DetectChange(
             q=self._q,

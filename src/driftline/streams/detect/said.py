@@ -38,6 +38,8 @@ class Marks(NamedTuple):
     newest: int
     #: Whether the topic of labels has been read to its end for good: only then can labels be overdue, and not just unread.
     labels_idle: bool = False
+    #: How far event time has come, events or not; only silence is judged by it.
+    passed: int = 0
 
     def of(self, kind: PaneKind) -> int:
         """Return the watermark of a kind."""

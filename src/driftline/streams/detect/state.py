@@ -42,6 +42,8 @@ class Track(msgspec.Struct, kw_only=True):
     sequential: dict[PaneKind, dict[str, bytes]] = {}
     sequential_until: dict[PaneKind, int] = {}
     changes: list[Change] = []
+    #: The longest time (ms) of event time without a pane of features between two that had events.
+    longest_gap: int = 0
 
     def note_close(self, start: int, evidence: float, since: int) -> None:
         """Remember the evidence at the close of a window, and forget windows from before ``since``."""
