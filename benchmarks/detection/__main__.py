@@ -20,7 +20,8 @@ def main() -> None:
     """Measure, tell on the way, and write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.detection", description=__doc__)
     parser.add_argument("--jobs", type=int, default=2, help="processes at once")
-    parser.add_argument("--runs", type=int, default=8, help="seeds of ours")
+    parser.add_argument("--runs", type=int, default=8, help="seeds of ours on drifting streams")
+    parser.add_argument("--null-runs", type=int, default=8, help="seeds of ours on null streams")
     parser.add_argument("--peer-runs", type=int, default=3, help="seeds of peers on drifting streams; one on null ones")
     parser.add_argument("--part", choices=("all", "ours", "peers", "page"), default="all", help="what to measure anew; the rest stays as it was")
     parser.add_argument("--streams", default="", help="only those whose names contain this")
@@ -34,7 +35,10 @@ def main() -> None:
         seeds = f"{asked.peer_runs} from {FIRST_SEED} on, 1 on null streams; tuned on {', '.join(map(str, TUNING_SEEDS))}"
         told["peers"] = {**_circumstances(seeds), "streams": run_peers(streams, runs=asked.peer_runs, jobs=asked.jobs)}
     if asked.part in ("all", "ours"):
-        told["ours"] = {**_circumstances(f"{asked.runs} from {FIRST_SEED} on"), "streams": run_ours(streams, runs=asked.runs, jobs=asked.jobs)}
+        told["ours"] = {
+            **_circumstances(f"{asked.runs} from {FIRST_SEED} on, {asked.null_runs} on null streams"),
+            "streams": run_ours(streams, runs=asked.runs, null_runs=asked.null_runs, jobs=asked.jobs),
+        }
     if asked.part != "page":
         write(asked.out, {"streams": joined(told["ours"]["streams"], told["peers"]["streams"]), **told})
         print(f"written: {asked.out}")

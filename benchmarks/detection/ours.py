@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.detection.streams import Floats, Ints, Run
 from benchmarks.detection.watching import Alarm, Until, Watcher
 from driftline.contracts.reference import Reference
+from driftline.contracts.settings import ModelSettings
 from driftline.contracts.summaries import PaneKind
 from driftline.contracts.times import HOUR_MS
 from driftline.detectors.counting import binned
 from driftline.detectors.decider import Decider, DeciderConfig
+from driftline.detectors.evidence import DeciderState
 from driftline.detectors.layout import layout_of
+from driftline.detectors.multivariate.pairs import PairTable
 from driftline.detectors.nullrun import may_cross
 from driftline.detectors.outcomes import outcome_columns
 from driftline.detectors.reference import build_reference
@@ -26,18 +31,23 @@ _LEAST_SHARE = 0.1
 
 def watch(run: Run, tolerance: float, until: Until) -> list[Alarm]:
     """Return the alarms of the decider."""
-    reference = reference_of(run)
-    decider = Decider(reference, DeciderConfig(run.budget_hours, tolerance))
+    reference, config = reference_of(run), DeciderConfig(run.budget_hours, tolerance)
+    pairs = _Pairs.of(run, reference, config)
+    decider = Decider(reference, config, [pairs.table.extra] if pairs else [])
     slots = {kind: _slots(reference, kind, run) for kind in _kinds(reference)}
+    hours = run.pane_ms / HOUR_MS
     # Each kind of pane has evidence of its own.
     states, alarms = dict.fromkeys(slots, decider.start()), []
     for first, last, end in panes_of(run):
         for kind, held in slots.items():
             seen = held[:, first:last].ravel()
             counts = np.bincount(seen[seen >= 0], minlength=layout_of(reference, kind).slots)
-            states[kind] = decider.step(states[kind], kind, counts, end, run.pane_ms / HOUR_MS)
-            if may_cross(decider, states[kind]) and (verdict := decider.verdict(states[kind])).crossed:
-                named = tuple(dict.fromkeys(_NAMES.get(c.column, c.column) for c in verdict.carriers if c.share >= _LEAST_SHARE))
+            state = decider.step(states[kind], kind, counts, end, hours, last - first if run.steady else None)
+            if pairs is not None and kind == "features":
+                state = decider.take(state, pairs.table.extra.name, pairs.log_e(first, last, hours), end, hours)
+            states[kind] = state
+            if may_cross(decider, state) and (verdict := decider.verdict(state)).crossed:
+                named = tuple(dict.fromkeys(name for c in verdict.carriers if c.share >= _LEAST_SHARE for name in _named(c.column, pairs, state)))
                 alarms.append(Alarm(last, named, verdict.onset))
                 states[kind] = decider.start()
         if until is not None and alarms and alarms[-1].row > until:
@@ -45,20 +55,53 @@ def watch(run: Run, tolerance: float, until: Until) -> list[Alarm]:
     return alarms
 
 
+def _named(column: str, pairs: _Pairs | None, state: DeciderState) -> tuple[str, ...]:
+    if pairs is not None and column == pairs.table.extra.column:
+        return pairs.strongest(state)
+    return (_NAMES.get(column, column),)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pairs:
+    """Relations of columns, on as many rows of each pane as a sample keeps."""
+
+    table: PairTable
+    score: Floats
+    there: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, run: Run, reference: Reference, config: DeciderConfig) -> _Pairs | None:
+        if run.errors:
+            return None
+        rows = np.linspace(0, len(run.reference) - 1, min(len(run.reference), _REFERENCE_SAMPLE)).astype(np.int64)
+        table = PairTable.of_columns(reference, _plain(_features(run, run.reference[rows])), run.reference_times[rows], config)
+        return None if table is None else cls(table, *table.scorer.matrix(_plain(_features(run, run.live)), len(run.live)))
+
+    def log_e(self, first: int, last: int, hours: float) -> Floats:
+        """Return log e of a pane's sampled rows: rows are exchangeable within it, so the first ones."""
+        last = min(last, first + _SAMPLE)
+        return self.table.log_e_of(self.score[first:last], self.there[first:last], (last - first) / hours)
+
+    def strongest(self, state: DeciderState) -> tuple[str, ...]:
+        """Return the two columns that carry most of the pairs' evidence."""
+        return tuple(name for place, *_ in self.table.carriers(state.extras[self.table.extra.name], 1) for name in self.table.names(place))
+
+
 #: As a user gets it, and with the tolerance at which the marks were set.
 OURS = (Watcher("driftline", watch, DeciderConfig(1.0).tolerance), Watcher("driftline, tolerance .05", watch, 0.05))
 
 _NAMES = {"error": "f0"}
+#: Rows that are kept of a pane, and of a reference.
+_SAMPLE, _REFERENCE_SAMPLE = ModelSettings().sample_rows_per_pane, 2_000
 
 
 def reference_of(run: Run) -> Reference:
     """Return the reference of a run's rows."""
     held = {} if run.errors else _features(run, run.reference)
-    features: dict[str, Values] = {name: values if isinstance(values, np.ndarray) else listed(values) for name, values in held.items()}
     said, labels = _answers(run.reference) if run.errors else (None, None)
     return build_reference(
         model="made", version="1", task="multiclass" if run.errors else "regression", effective_from=0, origin="built",
-        times=run.reference_times, features=features, predictions=said, labels=labels,
+        times=run.reference_times, features=_plain(held), predictions=said, labels=labels, all_events=not run.errors,
     )  # fmt: skip
 
 
@@ -85,6 +128,10 @@ def _slots(reference: Reference, kind: PaneKind, run: Run) -> Ints:
 
 def _features(run: Run, rows: Floats) -> dict[str, Held]:
     return {f"f{i}": _coded(rows[:, i]) if i in run.categories else rows[:, i] for i in range(rows.shape[1])}
+
+
+def _plain(held: Mapping[str, Held]) -> dict[str, Values]:
+    return {name: values if isinstance(values, np.ndarray) else listed(values) for name, values in held.items()}
 
 
 def _coded(places: Floats) -> Coded:

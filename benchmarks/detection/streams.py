@@ -42,6 +42,8 @@ class Run:
     changed: tuple[int, ...] = ()
     categories: tuple[int, ...] = ()
     errors: bool = False
+    #: Whether events come as often as in the reference: else that is news, and right to be told.
+    steady: bool = True
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def in_time(
 
         reference, before = part(0, reference_days * 24, rate)
         live, after = part(reference_days * 24, (reference_days + live_days) * 24, rate_live or rate)
-        run = Run(reference, before, live, after, HOUR, BUDGET_DAYS * 24)
+        run = Run(reference, before, live, after, HOUR, BUDGET_DAYS * 24, steady=rate_live in (None, rate))
         onset = int(np.searchsorted(after, START + (reference_days + onset_day) * 24 * HOUR))
         return run if change is None else _drifting(run, change, changed, onset, rng)
 

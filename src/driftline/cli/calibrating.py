@@ -96,7 +96,8 @@ def calibration_of(
 
 def plan_for(reference: Reference, settings: ModelSettings, budget_hours: float, budgets: float) -> Plan | None:
     """Return how to draw as many hours as ``budgets`` times the budget has."""
-    return plan_of(reference.span_start, reference.span_end, parse_duration(settings.pane), budgets * budget_hours)
+    calendar = max((len(entry.seasons) for entry in (*reference.terms, *reference.outcome_terms)), default=0)
+    return plan_of(reference.span_start, reference.span_end, parse_duration(settings.pane), budgets * budget_hours, calendar)
 
 
 def from_file(reference: Reference, rows: ReferenceRows, name: str) -> Drawn:
@@ -105,7 +106,7 @@ def from_file(reference: Reference, rows: ReferenceRows, name: str) -> Drawn:
     features = _by_role(reference, rows.features, rows.predictions, rows.scores, times)
 
     def courses(plan: Plan) -> list[Course]:
-        made = [course_of(reference, "features", features, times, plan, slicing=rows.features)]
+        made = [course_of(reference, "features", features, times, plan, slicing=rows.features, whole=True)]
         if rows.labels is not None and reference.outcomes:
             labelled = [i for i, label in enumerate(rows.labels) if label is not None]
             nothing: list[object] = [None] * len(times)

@@ -36,9 +36,11 @@ class Plan:
     period: int
 
 
-def plan_of(since: int, until: int, own_pane: int, hours: float) -> Plan | None:
-    """Return how to draw ``hours`` out of a reference from ``since`` to ``until`` (ms); None where it spans too little. Panes may be wider than the
-    model's own, so that there are not too many; with those that there may be, the hours are what they come to.
+def plan_of(since: int, until: int, own_pane: int, hours: float, calendar: int = 0) -> Plan | None:
+    """Return how to draw ``hours`` out of a reference from ``since`` to ``until`` (ms); None where it spans too little.
+
+    Panes may be wider than the model's own, so that there are not too many; with those that there may be, the hours are what they come to.
+    ``calendar``: the hours of the cycle (24, 168) that the reference knows, kept in phase.
 
     >>> plan_of(0, 60 * DAY_MS, 5_000, 14_400.0)
     Plan(pane_ms=3600000, start=0, series=1440, panes=14400, period=24)
@@ -46,7 +48,8 @@ def plan_of(since: int, until: int, own_pane: int, hours: float) -> Plan | None:
     span, wanted = until - since, hours * HOUR_MS
     least = max(own_pane, min(wanted / MOST_PANES, span / LEAST_PIECES))
     pane = next((width for width in (own_pane, *_WIDTHS) if width >= least), max(own_pane, DAY_MS))
-    cycle = next((c for c in (7 * DAY_MS, DAY_MS) if span >= LEAST_PERIODS * c and c % pane == 0), pane)
+    known = [c for c in (7 * DAY_MS, DAY_MS) if span >= LEAST_PERIODS * c or calendar * HOUR_MS >= c]
+    cycle = next((c for c in known if c % pane == 0 and span >= 2 * c), pane)
     start = -(-since // cycle) * cycle
     series = (until - start) // cycle * (cycle // pane)
     if series < 2:
@@ -56,26 +59,42 @@ def plan_of(since: int, until: int, own_pane: int, hours: float) -> Plan | None:
 
 @dataclass(frozen=True, eq=False)
 class Course:
-    """How one kind of rows went by: ``counts`` of the shape (panes, slots of the layout), pane by pane."""
+    """How one kind of rows went by: ``counts`` of the shape (panes, slots of the layout), pane by pane.
+
+    ``events`` tells how many there were in each pane, where all are there: then their number is judged, too.
+    """
 
     kind: PaneKind
     counts: sparse.csr_array
     rows: int
+    events: Ints | None = None
+
+    def events_of(self, pane: int) -> int | None:
+        """Return how many events a pane held; None where not all are there."""
+        return None if self.events is None else int(self.events[pane])
 
 
 def course_of(
-    reference: Reference, kind: PaneKind, values: Mapping[str, Held], times: Ints, plan: Plan, *, slicing: Mapping[str, Held] | None = None
+    reference: Reference,
+    kind: PaneKind,
+    values: Mapping[str, Held],
+    times: Ints,
+    plan: Plan,
+    *,
+    slicing: Mapping[str, Held] | None = None,
+    whole: bool = False,
 ) -> Course:
     """Return the course of rows over the plan's series; rows outside are left out, and columns that ``values`` lacks hold nothing.
 
-    ``times`` in epoch ms, in any order. ``slicing`` has the features by which slices are told apart.
+    ``times`` in epoch ms, in any order. ``slicing`` has the features by which slices are told apart; the rows are all events where they are
+    ``whole``.
     """
     layout = layout_of(reference, kind)
     place = (times - plan.start) // plan.pane_ms
     inside = (place >= 0) & (place < plan.series)
-    whole = layout.columns[: layout.whole]
+    columns = layout.columns[: layout.whole]
     told = {feature: (slicing or {}).get(feature, [None] * len(times)) for feature in layout.slicers}
-    slots, _ = binned(layout, {c.name: values.get(c.name, [None] * len(times)) for c in whole}, len(times), told)
+    slots, _ = binned(layout, {c.name: values.get(c.name, [None] * len(times)) for c in columns}, len(times), told)
     lanes, rows = np.nonzero((slots >= 0) & inside)
     held = sparse.csr_array((np.ones(len(rows), np.int64), (place[rows], slots[lanes, rows])), shape=(plan.series, layout.slots))
     held.sum_duplicates()
@@ -86,7 +105,8 @@ def course_of(
             of = layout.slice_of(column.name)
             held.data[(held.indices >= of.start) & (held.indices < of.stop)] = 0
     held.eliminate_zeros()
-    return Course(kind, held, int(inside.sum()))
+    events = np.bincount(place[inside], minlength=plan.series) if whole else None
+    return Course(kind, held, int(inside.sum()), events)
 
 
 def independent_course(reference: Reference, kind: PaneKind, rate: float, rng: np.random.Generator, *, panes: int) -> Course:

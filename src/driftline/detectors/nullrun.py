@@ -51,7 +51,7 @@ def null_run(decider: Decider, courses: Sequence[Course], plan: Plan, *, seed: i
             if pointers[place] == pointers[place + 1]:  # a pane without events is never closed
                 continue
             counts = course.counts[[place], :].toarray()[0]
-            states[i] = decider.step(states[i], course.kind, counts, at * plan.pane_ms, hours)
+            states[i] = decider.step(states[i], course.kind, counts, at * plan.pane_ms, hours, course.events_of(place))
             if may_cross(decider, states[i]) and decider.verdict(states[i]).crossed:
                 false, states[i] = false + 1, decider.start()
     allowed = plan.panes * hours / decider.budget

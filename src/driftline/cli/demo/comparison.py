@@ -135,6 +135,7 @@ def _reference(flights: Flights, rows: Ints) -> Reference:
         model="flights", version="1", task="classification", effective_from=int(flights.event_ms[rows].max()) + 1, origin="built",
         times=flights.event_ms[rows], features={name: [flights.columns[name][i] for i in rows] for name in FEATURES},
         kinds={name: "categorical" if name in CATEGORICAL else "numeric" for name in FEATURES}, labels=_labels(flights, rows),
+        all_events=True,
     )  # fmt: skip
 
 
@@ -148,7 +149,7 @@ def _ours(flights: Flights, reference: Reference, config: DeciderConfig, rows: I
     start = int(times.min()) // day * day
     hours = (int(times.max()) - start) // HOUR_MS + 1
     plan = Plan(HOUR_MS, start, hours, hours, 1)
-    features = course_of(reference, "features", {name: [flights.columns[name][i] for i in rows] for name in FEATURES}, times, plan)
+    features = course_of(reference, "features", {name: [flights.columns[name][i] for i in rows] for name in FEATURES}, times, plan, whole=True)
     arrived = rows[flights.label[rows] >= 0]
     outcomes = course_of(reference, "outcomes", {_LABEL: _labels(flights, arrived)}, flights.event_ms[arrived], plan)
     return Year(reference, config, start).watch([features, outcomes])

@@ -14,7 +14,7 @@ from driftline.contracts.findings import Alert
 from driftline.contracts.reference import Reference
 from driftline.contracts.times import HOUR_MS
 from driftline.detectors.bootstrap import Course
-from driftline.detectors.decider import Decider, DeciderConfig
+from driftline.detectors.decider import Decider, DeciderConfig, Span
 from driftline.detectors.evidence import DeciderState
 from driftline.detectors.nullrun import may_cross
 from driftline.streams.detect.causes import Moved, causes_of, window_causes
@@ -63,13 +63,13 @@ class Year:
         if watched.episode is not None or not counts.any():
             return
         end = self._time(hour + 1)
-        watched.state = self._decider.step(watched.state, watched.course.kind, counts, end, 1.0)
+        watched.state = self._decider.step(watched.state, watched.course.kind, counts, end, 1.0, watched.course.events_of(hour))
         if not may_cross(self._decider, watched.state) or not (verdict := self._decider.verdict(watched.state)).crossed:
             return
         onset = verdict.onset if verdict.onset is not None else end - HOUR_MS
         first = (onset - self.start) // HOUR_MS
         since = watched.between(first, hour + 1)
-        moved = causes_of(verdict, self._decider.effects(watched.course.kind, since, hour + 1 - first), {})
+        moved = causes_of(verdict, self._decider.effects(watched.course.kind, since, hour + 1 - first, self._spans(watched, first, hour + 1)), {})
         crossing = Crossing(
             model=self.reference.model, version=self.reference.version, reference_id=self.reference.reference_id, kind=watched.course.kind,
             at=end, onset=onset, n=self._rows(watched, since), evidence=verdict.evidence, budget=verdict.budget, causes=moved.causes,
@@ -92,6 +92,12 @@ class Year:
             watched.episode, watched.state = None, self._decider.start()
         if alert is not None:
             self.alerts.append(alert)
+
+    def _spans(self, watched: _Watched, first: int, after: int) -> list[Span]:
+        """Return the hours with how many rows each held: what is normal depends on when they were."""
+        return [
+            (self._time(hour), self._time(hour + 1), self._rows(watched, watched.between(hour, hour + 1))) for hour in range(max(first, 0), after)
+        ]
 
     def _time(self, hour: int) -> int:
         return self.start + hour * HOUR_MS
