@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from tests.retrain import world
 from tests.store import builders
 from typer.testing import CliRunner, Result
@@ -305,6 +305,20 @@ def test_a_reference_is_built_from_a_file_and_listed(run: Invoke, here: Path) ->
 
 
 @pytest.mark.usefixtures("engine")
+def test_a_reference_is_shown_and_verified(run: Invoke, here: Path, engine: Engine) -> None:
+    (here / "past.csv").write_text("at,x\n" + "\n".join(f"2024-01-01T00:{i % 60:02}:00,{i}" for i in range(300)))
+    built = json.loads(run("reference", "build", "past.csv", "--model", "m", "--time-column", "at", "--task", "regression", "--json").stdout)
+    shown = json.loads(run("reference", "show", built["reference_id"][:8], "--json").stdout)
+    assert shown["hash"] == shown["reference_id"] == built["reference_id"]
+    assert shown["origin"] == "built"
+    assert "1 of 1" in run("reference", "verify", "-m", "m").stdout
+    with engine.begin() as conn:
+        [raw] = conn.scalars(text("SELECT payload FROM model_references WHERE model = 'm'"))
+        conn.execute(text("UPDATE model_references SET payload = :raw WHERE model = 'm'"), {"raw": raw.replace(b"built", b"moved")})
+    wrong = run("reference", "verify", exits=1)
+    assert "0 of 1" in wrong.stdout
+
+
 def test_a_reference_keeps_nothing_that_is_to_be_dropped(run: Invoke, here: Path, engine: Engine) -> None:
     (here / "key").write_bytes(b"0123456789abcdef")
     (here / "driftline.yaml").write_text("pii_key_file: key\nmodels: {m: {task: classification, pii: {temp: drop, kind: hash}}}")

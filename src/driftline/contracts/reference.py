@@ -8,7 +8,7 @@ event is processed.
 from __future__ import annotations
 
 from collections import Counter
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -192,6 +192,23 @@ def decode_reference(raw: bytes) -> Reference:
         return _decoder.decode(raw)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise DecodeError(f"not a reference: {error}", raw) from error
+
+
+def content_id(raw: bytes) -> str:
+    """Return the hash of everything but the ``reference_id`` in stored bytes, which it has to be.
+
+    Of the bytes, whatever fields the version that wrote them knew. Raises DecodeError.
+
+    >>> bare = Reference(model="m", version="1", effective_from=0, origin="built", task="regression", columns=(), rows=0, span_start=0, span_end=0)
+    >>> raw = encode_reference(seal(bare))
+    >>> content_id(raw) == seal(bare).reference_id, content_id(raw.replace(b"built", b"moved")) == seal(bare).reference_id
+    (True, False)
+    """
+    try:
+        content = msgspec.msgpack.decode(raw, type=dict[str, Any])
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise DecodeError(f"not a reference: {error}", raw) from error
+    return content_hash(msgspec.msgpack.encode({**content, "reference_id": ""}))
 
 
 def seal(reference: Reference) -> Reference:

@@ -54,12 +54,28 @@ def get(target: Target, reference_id: str) -> Reference | None:
     return None if raw is None else decode_reference(raw)
 
 
+def payload(target: Target, reference_id: str) -> bytes | None:
+    """Return the bytes of a reference as they were put."""
+    t = references
+    with reading(target) as conn:
+        raw: bytes | None = conn.scalar(select(t.c.payload).where(t.c.reference_id == reference_id))
+    return raw
+
+
 def for_model(target: Target, model: str) -> list[Reference]:
     """Return a model's references by (effective_from, reference_id)."""
     t = references
     with reading(target) as conn:
         found = [decode_reference(raw) for raw in conn.scalars(select(t.c.payload).where(t.c.model == model))]
     return sorted(found, key=lambda r: (r.effective_from, r.reference_id))
+
+
+def names(target: Target) -> list[tuple[str, str, str]]:
+    """Return id, model and origin of each reference, by model and the event time from which it holds; what is inside is not read."""
+    t = references
+    with reading(target) as conn:
+        found = conn.execute(select(t.c.reference_id, t.c.model, t.c.origin).order_by(t.c.model, t.c.effective_from, t.c.reference_id))
+        return [(row.reference_id, row.model, row.origin) for row in found]
 
 
 def models(target: Target) -> list[str]:

@@ -118,6 +118,44 @@ def list_references(ctx: typer.Context, *, model: Model = None, as_json: AsJson 
 
 
 @reference_app.command()
+def show(ctx: typer.Context, reference: Annotated[str, typer.Argument(help="Its id, or the beginning of it.")], *, as_json: AsJson = False) -> None:
+    """Show one reference: what it was made of, since when it holds, and its hash."""
+    from driftline.cli.referred import found_reference, hash_of
+
+    engine = state_of(ctx).engine
+    chosen = found_reference(engine, reference)
+    row = {**_row(chosen), "hash": hash_of(engine, chosen.reference_id), "label_delay_p95": chosen.label_delay_p95, "importance": chosen.importance}
+    if as_json:
+        print_json(row)
+        return
+    print_line(f"Reference {chosen.reference_id} of {chosen.model}, version {chosen.version}: {chosen.origin}, {chosen.task}.")
+    print_line(f"It holds from {format_time(chosen.effective_from)}; made of {chosen.rows:,} rows, {chosen.labelled_rows:,} labelled,")
+    print_line(f"of {format_time(chosen.span_start)} to {format_time(chosen.span_end)}.")
+    print_line(f"Columns: {', '.join(c.name for c in (*chosen.columns, *chosen.outcomes))}.")
+    print_line("Its hash is its id." if row["hash"] == chosen.reference_id else f"CHANGED: the hash of what is stored is {row['hash']}.")
+
+
+@reference_app.command()
+def verify(ctx: typer.Context, *, model: Model = None, as_json: AsJson = False) -> None:
+    """Recompute the hash of each stored reference: exit code 1 where one is not what its id says."""
+    from driftline.cli.referred import verified
+
+    state = state_of(ctx)
+    if model is not None:
+        check_model(state.engine, model)
+    found = verified(state.engine, model)
+    wrong = [one for one in found if one.flaw]
+    if as_json:
+        print_json(found)
+    else:
+        for one in wrong:
+            print_line(f"{one.reference_id} of {one.model}: {one.flaw}")
+        print_line(f"{len(found) - len(wrong):,} of {len(found):,} references are what their ids say.")
+    if wrong:
+        raise typer.Exit(1)
+
+
+@reference_app.command()
 def accept(ctx: typer.Context, model: Annotated[str, typer.Argument(help="The model.")], *, as_json: AsJson = False) -> None:
     """Accept a drift: from now on the champion is measured against the recent weeks. Audited as a turn of the model's life."""
     from driftline.retrain.accepting import accept_drift
