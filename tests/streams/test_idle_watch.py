@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +13,20 @@ TIMEOUT = 10
 def test_a_partition_is_idle_once_it_has_stood_at_its_end_for_the_timeout() -> None:
     watch = IdleWatch(TIMEOUT)
     assert [watch.look(0, 5, at_end=True, asked_at=at) for at in (100, 109, 110, 111, 500)] == [False, False, True, False, False]
+
+
+def test_that_it_is_still_idle_is_told_again_when_the_quiet_has_grown() -> None:
+    watch, minute = IdleWatch(TIMEOUT), 60_000
+    assert not watch.look(0, 5, at_end=True, asked_at=0)
+    told = [(at, watch.quiet(0)) for at in range(10, 60 * minute, minute // 2) if watch.look(0, 5, at_end=True, asked_at=at)]
+    assert told[0] == (10, 10)
+    assert all(at == quiet for at, quiet in told)
+    assert all(b - a >= minute + a // 10 for (a, _), (b, _) in itertools.pairwise(told))
+    assert len(told) < 25
+    # What arrives ends the quiet.
+    assert not watch.look(0, 6, at_end=True, asked_at=61 * minute)
+    assert watch.look(0, 6, at_end=True, asked_at=61 * minute + TIMEOUT)
+    assert watch.quiet(0) == TIMEOUT
 
 
 def test_what_arrives_begins_the_time_anew() -> None:

@@ -69,7 +69,8 @@ class EpisodeKeeper:
         if self._settings.weights.get(VOLUME) == 0 or (episode is not None and any(c.column == VOLUME for c in episode.causes)):
             return
         verdict = self._evidence.verdict_of_silence(track, reference, now)
-        by_rate = verdict.crossed and bool(verdict.carriers) and verdict.carriers[0].column == VOLUME
+        alone = since <= track.last_end.get("features", 0)  # else events came under another reference, or are about to be counted
+        by_rate = alone and verdict.crossed and bool(verdict.carriers) and verdict.carriers[0].column == VOLUME
         if not by_rate and not speaks(track, reference, since, now):
             return
         cause = silence_cause(track, reference, since, now)

@@ -91,21 +91,18 @@ class ModelMonitor:
         return []
 
     def look_for_silence(self, now: int, said: Said) -> None:
-        """Open an episode, or add to the one that is open, if the reference in force has had no event for too long."""
+        """Open an episode, or add to the one that is open, if the model has had no event, under whatever reference, for too long."""
         track = self.state.tracks.get(in_force(self.state.tracks.values(), now) or LEARNING)
-        last = track.last_end.get("features") if track is not None else None
         reference = self._book.get(self.model, track.reference_id) if track is not None else None
-        if track is None or reference is None or last is None or now - last < self.pane:
+        if track is None or reference is None or "features" not in track.last_end:
             return
-        waiting = [k for k in self._cells.open(self.model) if (k.reference_id, k.kind, k.width) == (track.reference_id, "features", self.pane)]
-        since = max([last, *(key.end for key in waiting)])
-        if now > since and not self._replaced(track, since, now):
-            key = PaneKey(self.model, track.reference_id, "features", self.pane, last - self.pane, late=False)
+        since = max(t.last_end.get("features", 0) for t in self.state.tracks.values())
+        if now - since < self.pane:
+            return
+        since = max([since, *(key.end for key in self._cells.open(self.model) if key.kind == "features" and key.width == self.pane)])
+        if now > since:
+            key = PaneKey(self.model, track.reference_id, "features", self.pane, track.last_end["features"] - self.pane, late=False)
             self._episodes.silent(Turn(key, now, reference, track, said), since, now)
-
-    def _replaced(self, track: Track, since: int, now: int) -> bool:
-        """Say whether another reference of the model has taken over meanwhile, stored if not met by any event yet."""
-        return any(track.effective_from < r.effective_from <= max(since, now) for r in self._book.of(self.model))
 
     def revise(self, keys: Iterable[PaneKey], said: Said) -> None:
         """Publish closed windows anew whose content has changed since."""
