@@ -211,5 +211,6 @@ def test_a_pair_whose_column_has_no_weight_never_alarms() -> None:
     config = DeciderConfig(BUDGET.budget_hours, 0.05, weights={"f1": 0.0})
     reference, table = made(drawn(4_000, 3, rng), config=config)
     rows = rows_of(reference, related(drawn(200, 3, rng), 0.9).tolist())
-    by_pair = table.log_e(rows, 0.0).reshape(table.theta.shape)
-    assert [table.names(k) for k in np.flatnonzero(np.any(by_pair != 0, axis=0)).tolist()] == [("f0", "f2")]
+    assert [table.names(k) for k in np.flatnonzero(table.live.any(axis=0)).tolist()] == [("f0", "f2")]
+    assert table.log_e(rows, 0.0).shape == (len(table.extra.signs),) == (4,)
+    assert PairTable.of(reference, rows_of(reference, drawn(1_000, 3, rng).tolist()), DeciderConfig(1.0, weights={"f0": 0, "f1": 0})) is None

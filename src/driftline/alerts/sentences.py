@@ -41,6 +41,8 @@ def _phrase(cause: Cause, column: str) -> str:  # noqa: PLR0911 - a phrase for e
         return f"{column} is {'wider' if cause.direction == 'up' else 'narrower'} by {size} {interval}"
     if cause.term == "tails":
         return f"the shape of {column} has changed by {size} {interval}"
+    if cause.term == "correlation":
+        return f"the correlation of {column} is {'higher' if cause.direction == 'up' else 'lower'} by {size} {interval}"
     if cause.term == "null":
         return f"{column} is {'more' if cause.direction == 'up' else 'less'} often missing, by {size} sd {interval}"
     if cause.term == "unseen":

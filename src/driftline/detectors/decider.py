@@ -213,6 +213,13 @@ class Decider:
             raise ValueError(f"e-values of {hours} hours")
         return state.with_extra(name, state.extras[name].stepped(log_e, self._masses[name], end, hours))
 
+    def rates(self, state: DeciderState, columns: Sequence[str]) -> Floats:
+        """Return the events an hour of each of these columns of features, smoothed as the column's first term has it; 0 before any pane."""
+        first: dict[str, int] = {}
+        for place, (column, _) in enumerate(self._tables["features"].terms):
+            first.setdefault(column, place)
+        return state.features.rate[[first[column] for column in columns]]
+
     def verdict(self, state: DeciderState) -> Verdict:
         """Return the evidence of all terms together; pure, and cheap enough for every pane."""
         log_r = [*(state.of(kind).log_r for kind in KINDS), *(extra.log_r for extra in state.extras.values())]

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
-from driftline.contracts.reference import Reference
+from driftline.contracts.reference import GridColumn, Reference
 from driftline.contracts.summaries import SampleRow
 from driftline.contracts.times import HOUR_MS
 from driftline.detectors.calibration import wandering
@@ -77,6 +77,8 @@ class PairTable:
     calibrated: Mask
     theta: Floats
     price: Floats
+    #: Of the two columns of each pair, the place of the one that forgets faster: what neighbouring events share lasts no longer than that.
+    faster: npt.NDArray[np.int64]
 
     @classmethod
     def of(cls, reference: Reference, rows: Sequence[SampleRow], config: DeciderConfig) -> PairTable | None:
@@ -116,37 +118,46 @@ class PairTable:
         # columns forgets no slower than the one of them that forgets faster.
         of_column, known = _columns_wandering(reference, scorer)
         variance, steady = np.maximum(variance, np.minimum(of_column[left], of_column[right])), steady & known[left] & known[right]
+        faster = np.where(of_column[left] <= of_column[right], left, right)
         span = float(times.max() - times.min()) / HOUR_MS
         worth = 1 / (1 / safe + variance / span) if span > 0 else np.ones(len(n))
         own_error = -ndtri(REFERENCE_RISK / len(left) / 2) / np.sqrt(np.maximum(worth, 1e-9))
-        user, weight = ([of.get(c.name, rest) for c in scorer.columns] for of, rest in ((config.tolerances, config.tolerance), (config.weights, 1.0)))
-        tolerance = np.maximum(np.maximum(np.array(user)[left], np.array(user)[right]), own_error)
-        watched = told & steady & (np.array(weight)[left] > 0) & (np.array(weight)[right] > 0)
+        user, weight = (_by_column(scorer, of, rest) for of, rest in ((config.tolerances, config.tolerance), (config.weights, 1.0)))
+        tolerance = np.maximum(np.maximum(user[left], user[right]), own_error)
+        watched = told & steady & (weight[left] > 0) & (weight[right] > 0)
         theta = _bets(scorer, left, right, mean, sd) * watched
-        return cls(scorer, left, right, mean, sd, tolerance, variance, told & steady, theta, np.log1p(np.abs(theta) * tolerance))
+        if not theta.any():
+            return None
+        return cls(scorer, left, right, mean, sd, tolerance, variance, told & steady, theta, np.log1p(np.abs(theta) * tolerance), faster)
 
     @property
     def extra(self) -> Extra:
-        """What the decider knows the pairs as."""
-        return Extra("features", COLUMN, TERM, signs=tuple(np.sign(self.theta).ravel().tolist()))
+        """What the decider knows the pairs as: the bets that can be made, in the order of ``theta``."""
+        return Extra("features", COLUMN, TERM, signs=tuple(np.sign(self.theta[self.live]).tolist()))
 
-    def log_e(self, rows: Sequence[SampleRow], rate: float) -> Floats:
-        """Return the logarithm of the e-value of each bet for the sampled rows of a pane, of which ``rate`` an hour come; the shape is that of the
-        extra's ``signs``. Of more than ``MOST_ROWS`` rows, the first ones by place.
+    @property
+    def live(self) -> Mask:
+        """Which bets can be made; the others take no part of the budget."""
+        live: Mask = self.theta != 0
+        return live
+
+    def log_e(self, rows: Sequence[SampleRow], rate: float | Floats) -> Floats:
+        """Return the logarithm of the e-value of each bet for the sampled rows of a pane, of which ``rate`` an hour come (one number, or one for each
+        pair); the shape is that of the extra's ``signs``. Of more than ``MOST_ROWS`` rows, the first ones by place.
         """
         score, there = self.scorer.of_rows(rows[:MOST_ROWS])
         return self.log_e_of(score, there, rate)
 
-    def log_e_of(self, score: Floats, there: Mask, rate: float) -> Floats:
+    def log_e_of(self, score: Floats, there: Mask, rate: float | Floats) -> Floats:
         """Return ``log_e`` of rows that are scored already."""
         psi, both = self._psi(score, there)
         gain = np.stack([np.log1p(theta * psi).sum(axis=0) for theta in self.theta])
         eta = 1 / (1 + self.variance * rate)
         total: Floats = eta * (gain - both.sum(axis=0) * self.price)
-        return total.ravel()
+        return total[self.live]
 
     def effects(self, rows: Sequence[SampleRow], hours: float) -> list[PairEffect]:
-        """Return how far each pair has moved over rows that cover ``hours``; pairs without rows are left out."""
+        """Return how far each pair has moved over rows that cover ``hours`` (> 0); pairs without rows are left out."""
         psi, both = self._psi(*self.scorer.of_rows(rows))
         n = both.sum(axis=0)
         safe = np.maximum(n, 1)
@@ -160,10 +171,10 @@ class PairTable:
         top = float(state.log_r.max(initial=-np.inf))
         if not np.isfinite(top):
             return []
-        share = np.exp(state.log_r - top).reshape(self.theta.shape)
+        share, onset = np.zeros(self.theta.shape), np.zeros(self.theta.shape, np.int64)
+        share[self.live], onset[self.live] = np.exp(state.log_r - top), state.onset
         of_pair, best = share.sum(axis=0) / share.sum(), share.argmax(axis=0)
         chosen = sorted(range(len(of_pair)), key=lambda k: (-of_pair[k], k))[:most]
-        onset = state.onset.reshape(self.theta.shape)
         return [(k, float(of_pair[k]), int(onset[best[k], k])) for k in chosen]
 
     def names(self, place: int) -> tuple[str, str]:
@@ -187,6 +198,12 @@ def _bets(scorer: Scorer, left: npt.NDArray[np.int64], right: npt.NDArray[np.int
     most, least = (corners.max(axis=0) - mean) / sd, (mean - corners.min(axis=0)) / sd
     up, down = _STAKE / np.maximum(least, 1e-9), _STAKE / np.maximum(most, 1e-9)
     return np.stack([np.minimum(theta, up) if theta > 0 else -np.minimum(-theta, down) for theta in THETAS])
+
+
+def _by_column(scorer: Scorer, told: Mapping[str, float], rest: float) -> Floats:
+    """Return what is said of each column, by its own name or by that of its feature."""
+    features = [c.name if isinstance(c, GridColumn) else c.feature for c in scorer.columns]
+    return np.array([told.get(c.name, told.get(feature, rest)) for c, feature in zip(scorer.columns, features, strict=True)])
 
 
 def _columns_wandering(reference: Reference, scorer: Scorer) -> tuple[Floats, Mask]:

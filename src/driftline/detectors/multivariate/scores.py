@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from driftline.contracts.reference import CategoricalColumn, Column, NumericColumn, Reference
+from driftline.contracts.reference import CategoricalColumn, Column, NumericColumn, Reference, where_of
 from driftline.contracts.summaries import SampleRow
 from driftline.detectors.binning import slots_of
 from driftline.detectors.moments import Floats, moments_of
@@ -54,6 +54,8 @@ class Scorer:
 
 
 def _score(column: Column) -> tuple[Floats, Mask] | None:
+    if where_of(column) is not None:  # a slice: its whole column is here already
+        return None
     moments = moments_of(column)
     if isinstance(column, NumericColumn):
         if moments.terms[:1] != ("location",):  # constant: nothing to relate to

@@ -10,6 +10,7 @@ from driftline.contracts.ripeness import label_wait
 from driftline.contracts.settings import ModelSettings, config_hash
 from driftline.contracts.times import HOUR_MS, parse_duration
 from driftline.detectors.decider import Verdict
+from driftline.detectors.multivariate.pairs import TERM
 from driftline.detectors.pane import Pane
 from driftline.detectors.silence import SILENCE
 from driftline.detectors.volume import VOLUME
@@ -18,6 +19,7 @@ from driftline.streams.detect.causes import Moved, causes_of, discreet, plain_ca
 from driftline.streams.detect.cells import Cells, merged, ranges_of, spans_of
 from driftline.streams.detect.evidence_book import EvidenceBook
 from driftline.streams.detect.families import wheres_of
+from driftline.streams.detect.relations import Relations
 from driftline.streams.detect.said import Turn
 from driftline.streams.detect.sequential_book import NOTHING, Seen
 from driftline.streams.detect.series import LONGEST, dated, effects_of
@@ -34,12 +36,15 @@ _TRAILING_WINDOWS = 14
 class EpisodeKeeper:
     """Opens, follows and ends the episodes of a model's tracks."""
 
-    def __init__(self, model: str, settings: ModelSettings, cells: Cells, windows: Windows, evidence: EvidenceBook) -> None:
+    def __init__(  # noqa: PLR0917 - what a monitor has
+        self, model: str, settings: ModelSettings, cells: Cells, windows: Windows, evidence: EvidenceBook, relations: Relations
+    ) -> None:
         self._model = model
         self._settings = settings
         self._cells = cells
         self._windows = windows
         self._evidence = evidence
+        self._relations = relations
         self._hash = config_hash(settings)
         self._pane = parse_duration(settings.pane)
 
@@ -59,7 +64,8 @@ class EpisodeKeeper:
         effects = decider.effects(key.kind, pane.counts, width / HOUR_MS, spans_of(since))
         if key.kind == "features" and since:
             effects += tuple(filter(None, [decider.volume_effect(pane.n, min(onset, *(k.start for k, _ in since)), key.end)]))
-        moved = causes_of(verdict, effects, reference.importance_by_column(), wheres_of(reference))
+        effects += tuple(self._relations.effects(reference, (c.column for c in verdict.carriers if c.term == TERM), since))
+        moved = causes_of(verdict, effects, self._relations.importance(reference), wheres_of(reference))
         self._open(turn, verdict, onset, pane, Moved(dated(moved.causes, self._series(key), pane.layout), moved.columns), since)
 
     def silent(self, turn: Turn, since: int, now: int) -> None:
@@ -116,6 +122,9 @@ class EpisodeKeeper:
             now = sum(cell.pane.n for k, cell in seen if (k.start, k.end) == (key.start, key.end))
             effects += tuple(filter(None, [decider.volume_effect(now, key.start, key.end)]))
             effects += tuple(silence_effect(c, turn.track) for c in episode.causes if c.term == SILENCE)
+        related = [cause.column for cause in episode.causes if cause.term == TERM]
+        panes = self._panes(key, max(key.start, self._windows.reach(key)), key.end) if related else []
+        effects += tuple(self._relations.effects(reference, related, panes))
         moved = window_causes(episode, effects, reference, key.start)
         causes = discreet(moved.causes, reference, self._settings.pii)
         after, alert = episodes.watched(episode, causes, turn.at, pane.n, self._hash, moved.columns)

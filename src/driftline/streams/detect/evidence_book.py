@@ -10,6 +10,7 @@ from driftline.detectors.decider import Decider, DeciderConfig, Verdict
 from driftline.detectors.evidence import DeciderState
 from driftline.store.detect_rows import PaneKey
 from driftline.streams.detect.cells import Cell, Cells
+from driftline.streams.detect.relations import Relations
 from driftline.streams.detect.said import Turn
 from driftline.streams.detect.state import Track
 
@@ -20,8 +21,9 @@ _STORED_EVERY = MINUTE_MS
 class EvidenceBook:
     """Deciders built once; states decoded once, and encoded into the track every minute of event time."""
 
-    def __init__(self, model: str, settings: ModelSettings, cells: Cells) -> None:
+    def __init__(self, model: str, settings: ModelSettings, cells: Cells, relations: Relations) -> None:
         self._model = model
+        self._relations = relations
         self._cells = cells
         self._pane = parse_duration(settings.pane)
         self._config = DeciderConfig.of(settings)
@@ -32,32 +34,33 @@ class EvidenceBook:
         """Return the decider of a reference."""
         decider = self._deciders.get(reference.reference_id)
         if decider is None:
-            decider = self._deciders[reference.reference_id] = Decider(reference, self._config)
+            decider = self._deciders[reference.reference_id] = Decider(reference, self._config, self._relations.extras(reference))
         return decider
 
     def take(self, turn: Turn, cell: Cell) -> Verdict:
         """Let the decider take a closed pane, and return where the evidence stands. The track's ``last_end`` is that of the panes before."""
         key, track, decider = turn.key, turn.track, self.decider(turn.reference)
-        after = self._states[key.reference_id, key.kind] = _stepped(decider, self._state(track, key.kind, decider), key, cell)
+        before = self._state(track, turn.reference, key.kind)
+        after = self._states[key.reference_id, key.kind] = self._stepped(turn.reference, before, key, cell)
         end, last, stored = key.start + key.width, track.last_end.get(key.kind, 0), track.evidence_until.get(key.kind)
         # A pane out of its order can't be taken in it again.
         if stored is None or end // _STORED_EVERY != stored // _STORED_EVERY or key.start < last:
             _store(track, key.kind, after, max(end, last))
-        return decider.verdict(after)
+        return self._relations.named(decider.verdict(after), turn.reference, after)
 
     def verdict(self, track: Track, reference: Reference, kind: PaneKind) -> Verdict:
         """Return where the evidence stands."""
-        decider = self.decider(reference)
-        return decider.verdict(self._state(track, kind, decider))
+        state = self._state(track, reference, kind)
+        return self._relations.named(self.decider(reference).verdict(state), reference, state)
 
     def verdict_of_silence(self, track: Track, reference: Reference, now: int) -> Verdict:
         """Return where the evidence would stand if nothing came up to ``now``."""
         decider = self.decider(reference)
-        return decider.verdict(decider.quiet_until(self._state(track, "features", decider), now))
+        return decider.verdict(decider.quiet_until(self._state(track, reference, "features"), now))
 
     def settle(self, track: Track, reference: Reference, kind: PaneKind) -> None:
         """Store the evidence as it stands: a pane that it came from is about to change."""
-        _store(track, kind, self._state(track, kind, self.decider(reference)), track.last_end.get(kind, 0))
+        _store(track, kind, self._state(track, reference, kind), track.last_end.get(kind, 0))
 
     def forget(self, track: Track, kind: PaneKind) -> None:
         """Begin anew: an episode has ended."""
@@ -65,13 +68,14 @@ class EvidenceBook:
         track.evidence.pop(kind, None)
         track.evidence_until[kind] = track.last_end.get(kind, 0)
 
-    def _state(self, track: Track, kind: PaneKind, decider: Decider) -> DeciderState:
+    def _state(self, track: Track, reference: Reference, kind: PaneKind) -> DeciderState:
         key = (track.reference_id, kind)
         if key not in self._states:
-            self._states[key] = self._made_again(track, kind, decider)
+            self._states[key] = self._made_again(track, reference, kind)
         return self._states[key]
 
-    def _made_again(self, track: Track, kind: PaneKind, decider: Decider) -> DeciderState:
+    def _made_again(self, track: Track, reference: Reference, kind: PaneKind) -> DeciderState:
+        decider = self.decider(reference)
         raw, last = track.evidence.get(kind), track.last_end.get(kind, 0)
         try:
             state = decider.decode(raw) if raw is not None else decider.start()
@@ -82,12 +86,13 @@ class EvidenceBook:
         if stored < last:
             for key, cell in self._cells.range(self._model, track.reference_id, kind, self._pane, stored, last):
                 if cell.closed:
-                    state = _stepped(decider, state, key, cell)
+                    state = self._stepped(reference, state, key, cell)
         return state
 
-
-def _stepped(decider: Decider, before: DeciderState, key: PaneKey, cell: Cell) -> DeciderState:
-    return decider.step(before, key.kind, cell.pane.counts, key.start + key.width, key.width / HOUR_MS, cell.pane.n)
+    def _stepped(self, reference: Reference, before: DeciderState, key: PaneKey, cell: Cell) -> DeciderState:
+        decider = self.decider(reference)
+        after = decider.step(before, key.kind, cell.pane.counts, key.start + key.width, key.width / HOUR_MS, cell.pane.n)
+        return self._relations.take(decider, reference, after, key, cell)
 
 
 def _store(track: Track, kind: PaneKind, state: DeciderState, until: int) -> None:

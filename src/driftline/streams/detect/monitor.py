@@ -25,6 +25,7 @@ from driftline.streams.detect.digest import Digest
 from driftline.streams.detect.episode_keeper import EpisodeKeeper
 from driftline.streams.detect.evidence_book import EvidenceBook
 from driftline.streams.detect.learning import learned_reference
+from driftline.streams.detect.relations import Relations, Samples
 from driftline.streams.detect.said import Marks, Said, Turn
 from driftline.streams.detect.sequential_book import SequentialBook
 from driftline.streams.detect.state import REMEMBERED_WINDOWS, ModelState, Track
@@ -38,7 +39,9 @@ _LABELS_OVERDUE = 3
 class ModelMonitor:
     """The watch over one model."""
 
-    def __init__(self, model: str, settings: ModelSettings, book: ReferenceBook, cells: Cells, state: ModelState) -> None:
+    def __init__(  # noqa: PLR0917 - what a partition has
+        self, model: str, settings: ModelSettings, book: ReferenceBook, cells: Cells, state: ModelState, samples: Samples
+    ) -> None:
         self.model = model
         self.settings = settings
         self.state = state
@@ -48,10 +51,11 @@ class ModelMonitor:
         self.pane = parse_duration(settings.pane)
         self.windows = Windows(model, settings, cells, state)
         self._lateness = parse_duration(settings.allowed_lateness)
-        self._evidence = EvidenceBook(model, settings, cells)
+        self._relations = Relations(settings, samples)
+        self._evidence = EvidenceBook(model, settings, cells, self._relations)
         self._sequential = SequentialBook(model, settings, cells)
         self._digest = Digest(model, settings, self._evidence)
-        self._episodes = EpisodeKeeper(model, settings, cells, self.windows, self._evidence)
+        self._episodes = EpisodeKeeper(model, settings, cells, self.windows, self._evidence, self._relations)
         #: What was last said of the model, for the metrics: by kind at the last closed pane, and of the last window.
         self.verdicts: dict[PaneKind, Verdict] = {}
         self.finding: Finding | None = None
@@ -284,4 +288,5 @@ class ModelMonitor:
         effective_from = (max(newest, marks.features) // self.pane + 1) * self.pane
         reference, kept = learned_reference(self.model, self.settings, rows, effective_from)
         self._book.add([reference])
+        self._relations.learned(reference, kept)
         said.references.append((reference, kept))

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from driftline.contracts.errors import DecodeError
 from driftline.contracts.findings import encode_json
 from driftline.contracts.settings import Settings
-from driftline.contracts.summaries import LEARNING, BlockSummary, OutcomeDelta, PaneKind, PanePart, decode_summary
+from driftline.contracts.summaries import LEARNING, BlockSummary, OutcomeDelta, PaneKind, PanePart, SampleRow, decode_summary
 from driftline.contracts.times import SECOND_MS, parse_duration
 from driftline.contracts.topics import ALERTS, DRIFT_FINDINGS, PANE_CLOSINGS, RETRAIN_TRIGGERS
 from driftline.health.samples import Samples
@@ -231,7 +231,7 @@ class DetectPartition:
         monitor = self._monitors.get(model)
         if monitor is None:
             state = self._states.setdefault(model, ModelState())
-            monitor = self._monitors[model] = ModelMonitor(model, self._settings.model(model), self._book, self._cells, state)
+            monitor = self._monitors[model] = ModelMonitor(model, self._settings.model(model), self._book, self._cells, state, self._samples)
         return monitor
 
     def _purge(self, said: Said) -> set[str]:
@@ -312,6 +312,9 @@ class DetectPartition:
         self, model: str, reference_id: str, kind: PaneKind, width: int, since: int, until: int, *, late: bool = False
     ) -> list[panes.PaneRow]:
         return panes.stretch(self._engine, model, reference_id=reference_id, kind=kind, width=width, since=since, until=until, late=late)
+
+    def _samples(self, reference_id: str) -> list[SampleRow]:
+        return references.sample_rows(self._engine, reference_id)
 
     def _sample_rows(self, key: PaneKey) -> int:
         """Return how many rows a cell keeps: a pane enough to learn from while there is no reference; a window none, it is written too often."""
