@@ -57,7 +57,7 @@ def test_a_finding_carries_its_n_its_effect_and_its_distances(reference: Referen
     assert found.effect_low < found.effect < found.effect_high
     assert found.effect == pytest.approx(0.9, abs=0.1)  # sqrt(12) (Phi(1 / sqrt 2) - 1/2)
     assert found.tolerance == pytest.approx(0.2)
-    assert found.distances.keys() == {"psi", "jensen_shannon", "hellinger", "total_variation", "cramers_v", "ks", "wasserstein"}
+    assert found.distances.keys() == {"psi", "jensen_shannon", "hellinger", "total_variation", "chi_square", "cramers_v", "ks", "wasserstein"}
     assert found.distances["wasserstein"].low == pytest.approx(distances_of([reference.columns[0]], [slots])[0]["wasserstein"].low)
     assert found.distances["wasserstein"].low < 1.0 < found.distances["wasserstein"].high
 

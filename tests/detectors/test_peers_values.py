@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # Fixed: 5,000 reference rows and 3,000 live ones of four categories.
 REFERENCE = {"a": 2500, "b": 1500, "c": 750, "d": 250}
 LIVE = {"a": 1200, "b": 1100, "c": 600, "d": 100}
-NUMERIC = ("psi", "jensen_shannon", "hellinger", "total_variation", "cramers_v", "ks", "wasserstein")
+NUMERIC = ("psi", "jensen_shannon", "hellinger", "total_variation", "chi_square", "cramers_v", "ks", "wasserstein")
 
 
 def column() -> CategoricalColumn:
@@ -86,6 +86,7 @@ def test_cramers_v_and_the_chi_square_behind_it_are_scipys() -> None:
     expected = chi2_contingency(table, correction=False)
     assert float(statistic) == pytest.approx(expected.statistic)
     assert float(p) == pytest.approx(expected.pvalue)
+    assert told()["chi_square"] == pytest.approx(expected.statistic)
 
 
 def _shifted(rows: int) -> tuple[Floats, Floats]:
@@ -121,7 +122,7 @@ def test_ks_is_the_statistic_whose_p_value_evidently_tells() -> None:
     assert p == pytest.approx(raw_one.pvalue, rel=1e-6)
 
 
-@pytest.mark.parametrize("name", ["psi", "jensen_shannon", "hellinger", "total_variation", "cramers_v"])
+@pytest.mark.parametrize("name", ["psi", "jensen_shannon", "hellinger", "total_variation", "chi_square", "cramers_v"])
 def test_distances_of_numbers_are_those_of_scipy_and_the_textbook_over_the_deciles(name: str) -> None:
     reference, live = _shifted(4_000)
     own = numeric_column("x", reference)
@@ -134,6 +135,7 @@ def test_distances_of_numbers_are_those_of_scipy_and_the_textbook_over_the_decil
         "jensen_shannon": float(jensenshannon(shares[0], shares[1], base=2)),
         "hellinger": float(np.linalg.norm(np.sqrt(shares[0]) - np.sqrt(shares[1])) / np.sqrt(2)),
         "total_variation": float(np.abs(shares[0] - shares[1]).sum() / 2),
+        "chi_square": float(chi2_contingency(np.array([p[there], q[there]]), correction=False).statistic),
         "cramers_v": float(association(np.array([p[there], q[there]]).astype(int), "cramer")),
     }
     assert distances_of([own], [counts])[0][name].value == pytest.approx(expected[name], abs=2e-3 if name == "psi" else 1e-9)

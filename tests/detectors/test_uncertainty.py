@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import chi2
 
 from driftline.detectors import binned, contingency
 from driftline.detectors.moments import Floats
@@ -38,6 +39,12 @@ def test_the_interval_holds_the_distance_of_the_distributions_about_as_often_as_
 def test_windows_like_their_reference_have_intervals_that_begin_at_0(name: str) -> None:
     told = interval(DISTANCES[name], _drawn(EVEN, 20_000, 200, 3), _drawn(EVEN, 500, 200, 4))
     assert np.mean(told.low == 0) >= 0.9
+    assert 0.9 <= np.mean(told.value <= told.chance) <= 0.99
+
+
+def test_what_chance_shows_of_the_chi_square_statistic_is_its_quantile() -> None:
+    told = interval(contingency.pearson, _drawn(EVEN, 20_000, 200, 3), _drawn(EVEN, 500, 200, 4))
+    assert np.mean(told.chance) == pytest.approx(chi2.ppf(0.95, len(EVEN) - 1), rel=0.1)
     assert 0.9 <= np.mean(told.value <= told.chance) <= 0.99
 
 

@@ -49,8 +49,8 @@ class ColumnFinding(msgspec.Struct, frozen=True, kw_only=True):
     effect_low: float | None = None
     effect_high: float | None = None
     tolerance: float | None = None
-    #: ``psi``, ``jensen_shannon``, ``hellinger``, ``total_variation``, ``cramers_v``; of numbers also ``ks`` and ``wasserstein`` (in units of the
-    #: reference column's scale).
+    #: ``psi``, ``jensen_shannon``, ``hellinger``, ``total_variation``, ``chi_square`` (the statistic: its p-value is below .05 where it is above what
+    #: chance shows), ``cramers_v``; of numbers also ``ks`` and ``wasserstein`` (in units of the reference column's scale).
     distances: dict[str, Distance] = {}
 
 

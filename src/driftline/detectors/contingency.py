@@ -10,7 +10,7 @@ from scipy.special import chdtrc
 
 from driftline.detectors.moments import Floats
 
-__all__ = ["chi_square", "cramers_v", "hellinger", "jensen_shannon", "psi", "total_variation"]
+__all__ = ["chi_square", "cramers_v", "hellinger", "jensen_shannon", "pearson", "psi", "total_variation"]
 
 
 def psi(reference: Floats, live: Floats) -> Floats:
@@ -59,20 +59,27 @@ def chi_square(reference: Floats, live: Floats) -> tuple[Floats, Floats]:
     >>> round(float(statistic), 2), bool(p < 1e-15)
     (83.33, True)
     """
+    statistic = pearson(reference, live)
+    freedom = np.maximum((reference + live > 0).sum(axis=-1) - 1, 0)
+    p = np.where(freedom > 0, chdtrc(np.maximum(freedom, 1), np.nan_to_num(statistic)), 1.0)
+    return statistic, _where_both(reference, live, p)
+
+
+def pearson(reference: Floats, live: Floats) -> Floats:
+    """Return Pearson's statistic of the 2 x groups table (1900): of windows without drift about the number of groups less one, whatever n is.
+
+    For two rows of m and n counts it is m n times the sum over groups of (p - q)^2 / (r + l): no expected counts need be made.
+    """
     total = reference + live
     m, n = reference.sum(axis=-1), live.sum(axis=-1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = total / total.sum(axis=-1, keepdims=True)
-        parts = (reference - m[..., None] * share) ** 2 / (m[..., None] * share) + (live - n[..., None] * share) ** 2 / (n[..., None] * share)
-    statistic = np.sum(np.where(total > 0, parts, 0.0), axis=-1)
-    freedom = np.maximum((total > 0).sum(axis=-1) - 1, 0)
-    p = np.where(freedom > 0, chdtrc(np.maximum(freedom, 1), np.nan_to_num(statistic)), 1.0)
-    return _where_both(reference, live, statistic), _where_both(reference, live, p)
+        gap = (reference / m[..., None] - live / n[..., None]) ** 2 / total
+    return _where_both(reference, live, m * n * np.sum(np.where(total > 0, gap, 0.0), axis=-1))
 
 
 def cramers_v(reference: Floats, live: Floats) -> Floats:
     """Return Cramer's V of the 2 x groups table (1946): the effect size of ``chi_square``, from 0 to 1 whatever n is."""
-    statistic, _ = chi_square(reference, live)
+    statistic = pearson(reference, live)
     return np.asarray(np.sqrt(np.maximum(statistic, 0.0) / np.maximum(reference.sum(axis=-1) + live.sum(axis=-1), 1.0)))
 
 

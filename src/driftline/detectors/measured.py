@@ -20,8 +20,10 @@ _GROUPED = {
     "jensen_shannon": contingency.jensen_shannon,
     "hellinger": contingency.hellinger,
     "total_variation": contingency.total_variation,
+    "chi_square": contingency.pearson,
     "cramers_v": contingency.cramers_v,
 }
+_AT_ONCE = 64
 Counts = npt.NDArray[np.int64]
 
 
@@ -41,15 +43,17 @@ def distances_of(columns: Sequence[Column], counts: Sequence[Counts]) -> list[di
 
 
 def _alike(lengths: Iterable[int]) -> list[list[int]]:
-    """Return the places of each length."""
+    """Return the places of each length, so many at a time: a hundred samples of each are in memory."""
     places: dict[int, list[int]] = {}
     for i, length in enumerate(lengths):
         places.setdefault(length, []).append(i)
-    return list(places.values())
+    return [found[i : i + _AT_ONCE] for found in places.values() for i in range(0, len(found), _AT_ONCE)]
 
 
 def _tell(told: list[dict[str, Distance]], members: Sequence[int], found: dict[str, Interval]) -> None:
     for name, own in found.items():
-        for at, i in enumerate(members):
-            if np.isfinite([own.value[at], own.low[at], own.high[at]]).all():
-                told[i][name] = Distance(*(float(part[at]) for part in own))
+        parts = np.stack(own)
+        known: list[bool] = np.logical_and.reduce(np.isfinite(parts[:3])).tolist()
+        for i, there, own_parts in zip(members, known, parts.T.tolist(), strict=True):
+            if there:
+                told[i][name] = Distance(*own_parts)
