@@ -27,6 +27,7 @@ from driftline.detectors.pane import Pane
 from driftline.detectors.parts import PartBuilder
 from driftline.detectors.reference import build_reference
 from driftline.detectors.rows import Rows
+from driftline.detectors.slicing import Slicing
 from driftline.store import detection, references, reports, triggers, versions
 from driftline.store.database import migrate, open_database
 from driftline.store.detect_rows import PaneRow
@@ -370,14 +371,14 @@ def test_an_accepted_drift_is_a_turn_with_a_new_reference(run: Invoke, here: Pat
 # ---- explain
 
 
-def observe(engine: Engine, shift: float, days: int = 7, per_hour: int = 60) -> None:
+def observe(engine: Engine, shift: float, days: int = 7, per_hour: int = 60, slicing: Slicing | None = None) -> None:
     """A reference of 20 days, and closed windows of some days after it in which x has moved."""
     random = np.random.default_rng(0)
     n = 20 * 24 * per_hour
     times = T0 - 20 * 24 * HOUR_MS + np.arange(n) * (HOUR_MS // per_hour)
     reference = build_reference(
         model="m", version="1", task="regression", effective_from=T0, origin="built", times=times,
-        features={"x": random.normal(size=n), "kind": random.choice(["a", "b"], n).tolist()},
+        features={"x": random.normal(size=n), "kind": random.choice(["a", "b"], n).tolist()}, slicing=slicing or Slicing(),
     )  # fmt: skip
     references.put(engine, reference)
     layout = layout_of(reference, "features")
@@ -428,6 +429,18 @@ def test_explain_names_an_effect_that_the_evidence_has_not_caught_up_with(run: I
     assert abs(share["share_now"] - share["share_then"]) < 0.03
     assert abs(share["share_then"] - 0.5) < 0.02
     assert 0.5 < share["visible"]["day"]["up_share"] < 1
+
+
+def test_explain_shows_a_column_in_its_slices(run: Invoke, engine: Engine) -> None:
+    observe(engine, 0.6, slicing=Slicing({"kind": ("a", "never")}))
+    told = data(run("explain", "m", "x", "--json"))
+    slices = {s["where"]: s for s in told["slices"]}
+    assert list(slices) == ["kind=a", "kind=never", "kind: all others"]
+    assert [s["state"] for s in slices.values()] == ["drift", "insufficient_data", "drift"]
+    assert sum(s["n"] for s in slices.values()) == told["n"]
+    assert slices["kind=a"]["low"] < slices["kind=a"]["effect"] < slices["kind=a"]["high"]
+    assert "kind: all others" in run("explain", "m", "x").stdout
+    assert data(run("explain", "m", "x @ kind=a", "--json"))["n"] == slices["kind=a"]["n"]
 
 
 def test_explain_without_windows_or_reference_says_so(run: Invoke, engine: Engine) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from driftline.cli.wording import past_of, sentences_of, term_name, why_of
-from driftline.contracts.reference import Column, Reference
+from driftline.contracts.reference import Column, Reference, where_of
 from driftline.contracts.summaries import PaneKind
 from driftline.detectors.decider import Decider, DeciderConfig, Span, TermEffect
 from driftline.detectors.describe import MIN_ROWS, state_of
@@ -44,6 +44,21 @@ class TermStory(msgspec.Struct, frozen=True, kw_only=True):
     visible: dict[str, Visible]
 
 
+class SliceStory(msgspec.Struct, frozen=True, kw_only=True):
+    """The column in one slice: its strongest effect, in reference sd of the term, and the evidence of all its terms (hours)."""
+
+    column: str
+    where: str
+    state: str
+    n: int
+    term: str | None
+    effect: float | None
+    low: float | None
+    high: float | None
+    tolerance: float | None
+    evidence: float
+
+
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """A column's story; ``sentences`` say it in words, ``why`` is the last of them. Evidence, budget in hours; times in epoch ms."""
 
@@ -68,6 +83,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     formula: str
     why: str
     sentences: tuple[str, ...]
+    slices: tuple[SliceStory, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,7 +119,8 @@ def explain_column(reference: Reference, column: str, config: DeciderConfig, ala
     # What is left of a tolerance when the user asks for none: the reference's own error.
     bare = term_tables(reference, replace(config, tolerance=0.0, tolerances={}))[kind]
     hours = max(seen.hours, 1e-9)
-    effects = [e for e in decider.effects(kind, seen.counts, hours, seen.spans) if e.column == column]
+    measured = decider.effects(kind, seen.counts, hours, seen.spans)
+    effects = [e for e in measured if e.column == column]
     layout = layout_of(reference, kind)
     n = int(np.maximum(seen.counts[layout.slice_of(column)], 0).sum())
     shape = next(c for c in (*reference.columns, *reference.outcomes) if c.name == column)
@@ -133,6 +150,7 @@ def explain_column(reference: Reference, column: str, config: DeciderConfig, ala
         formula=FORMULA,
         why="",
         sentences=(),
+        slices=tuple(_slices(reference, kind, column, measured, state, seen)),
     )
     why = why_of(told, effects, episode)
     return msgspec.structs.replace(told, why=why, sentences=(*sentences_of(told, reference), *past_of(told, seen.past), why))
@@ -143,6 +161,33 @@ def _restored(decider: Decider, raw: bytes | None) -> DeciderState:
         return decider.decode(raw) if raw is not None else decider.start()
     except ValueError:  # made under other settings: they take effect with the next pane, and the evidence starts anew
         return decider.start()
+
+
+def _slices(  # noqa: PLR0917 - one caller's local names
+    reference: Reference, kind: PaneKind, column: str, measured: Sequence[TermEffect], state: DeciderState, seen: Seen
+) -> Iterator[SliceStory]:
+    """Yield the column's slices, in the order of the reference."""
+    layout, evidence = layout_of(reference, kind), np.exp(np.minimum(state.of(kind).log_r, 700.0)).sum(axis=1)
+    for one in layout.columns[layout.whole :]:
+        where = where_of(one)
+        if where is None or where.column != column:
+            continue
+        places = [i for i, e in enumerate(measured) if e.column == one.name]
+        own = [measured[i] for i in places]
+        n = int(np.maximum(seen.counts[layout.slice_of(one.name)], 0).sum())
+        top = max((e for e in own if e.n), key=lambda e: (e.calibrated, abs(e.effect) / e.tolerance), default=None)
+        yield SliceStory(
+            column=one.name,
+            where=where.label,
+            state=state_of(own, n, MIN_ROWS),
+            n=n,
+            term=top.term if top else None,
+            effect=top.effect if top else None,
+            low=top.low if top else None,
+            high=top.high if top else None,
+            tolerance=top.tolerance if top else None,
+            evidence=float(evidence[places].sum()),
+        )
 
 
 @dataclass(frozen=True)

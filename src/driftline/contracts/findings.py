@@ -66,6 +66,16 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     at: int
 
 
+class SlicePerformance(msgspec.Struct, frozen=True, kw_only=True):
+    """Realised performance in one slice (``carrier=UA``), with its 95 % intervals, on ``n`` outcomes."""
+
+    where: str
+    n: int
+    metrics: dict[str, float]
+    low: dict[str, float]
+    high: dict[str, float]
+
+
 class Performance(msgspec.Struct, frozen=True, kw_only=True):
     """Realised performance on ripe predictions, by prediction time; ``reference`` holds the same metrics at reference time.
 
@@ -78,6 +88,8 @@ class Performance(msgspec.Struct, frozen=True, kw_only=True):
     high: dict[str, float] = {}
     reference: dict[str, float] = {}
     sampled: float = 1.0
+    #: The slices in which the model surely does worst, worst first.
+    weakest: tuple[SlicePerformance, ...] = ()
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,10 +23,13 @@ _GROUPS = 10
 Ints = NDArray[np.int64]
 
 
-class _Estimate(NamedTuple):
+class Estimate(NamedTuple):
+    """A metric with its 95 % interval, over ``n`` outcomes."""
+
     value: float
     low: float
     high: float
+    n: int = 0
 
 
 def performance_of(task: Task, layout: Layout, pane: Pane, reference: Reference) -> Performance:
@@ -41,11 +44,11 @@ def performance_of(task: Task, layout: Layout, pane: Pane, reference: Reference)
     if pane.n < 0 or (pane.counts < 0).any():
         return Performance(n=max(pane.n, 0), metrics={}, reference=dict(reference.performance))
     names = {"rmse": "loss", "mae": "absolute_error"} if task == "regression" else {"log_loss": "loss", "brier": "brier"}
-    metrics = {metric: _mean(layout, pane, column) for metric, column in names.items()}
+    metrics = {metric: mean_of(layout, pane, column) for metric, column in names.items()}
     if task == "regression":
-        metrics["rmse"] = _rooted(metrics["rmse"])
+        metrics["rmse"] = rooted(metrics["rmse"])
     else:
-        metrics["accuracy"] = _accuracy(layout, pane)
+        metrics["accuracy"] = share_right(layout, pane, "error")
         metrics["auc"], metrics["ece"] = _auc(layout, pane), _ece(layout, pane)
     told = {name: estimate for name, estimate in metrics.items() if estimate is not None}
     return Performance(
@@ -80,7 +83,8 @@ def _counts(layout: Layout, pane: Pane, name: str) -> Ints:
     return pane.counts[layout.slice_of(name)]
 
 
-def _mean(layout: Layout, pane: Pane, name: str) -> _Estimate | None:
+def mean_of(layout: Layout, pane: Pane, name: str) -> Estimate | None:
+    """Return the mean of a numeric column of outcomes."""
     column = layout.column(name) if name in layout.offsets else None
     if not isinstance(column, NumericColumn):
         return None
@@ -93,18 +97,24 @@ def _mean(layout: Layout, pane: Pane, name: str) -> _Estimate | None:
         return None
     square = float(pane.sums[2 * i + 1]) / Z2_SCALE / n
     reach = _Z * math.sqrt(max(square - mean * mean, 0.0) / n)
-    return _Estimate(*(column.center + column.scale * z for z in (mean, mean - reach, mean + reach)))
+    value, low, high = (column.center + column.scale * z for z in (mean, mean - reach, mean + reach))
+    return Estimate(value, low, high, n)
 
 
-def _rooted(mean: _Estimate | None) -> _Estimate | None:
-    return None if mean is None else _Estimate(*(math.sqrt(max(part, 0.0)) for part in mean))
+def rooted(mean: Estimate | None) -> Estimate | None:
+    """Return the root of a mean of squares."""
+    if mean is None:
+        return None
+    value, low, high = (math.sqrt(max(part, 0.0)) for part in mean[:3])
+    return Estimate(value, low, high, mean.n)
 
 
-def _accuracy(layout: Layout, pane: Pane) -> _Estimate | None:
-    column = layout.column("error") if "error" in layout.offsets else None
+def share_right(layout: Layout, pane: Pane, name: str) -> Estimate | None:
+    """Return the share of right answers from a column of errors, '0' and '1'."""
+    column = layout.column(name) if name in layout.offsets else None
     if not isinstance(column, CategoricalColumn):
         return None
-    slots = _counts(layout, pane, "error")
+    slots = _counts(layout, pane, name)
     known, others = len(column.values), slots[len(column.values) : len(column.values) + 2]
     right = int(slots[column.values.index("0")]) if "0" in column.values else 0
     if "0" not in column.values:  # a reference without a single right answer knows no '0': it is then among the unseen
@@ -116,10 +126,10 @@ def _accuracy(layout: Layout, pane: Pane) -> _Estimate | None:
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)
     reach = _Z * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
     # Rounding may put an end of the interval a unit in the last place on the wrong side of a share of 0 or 1.
-    return _Estimate(share, min(max(middle - reach, 0.0), share), max(min(middle + reach, 1.0), share))
+    return Estimate(share, min(max(middle - reach, 0.0), share), max(min(middle + reach, 1.0), share), n)
 
 
-def _auc(layout: Layout, pane: Pane) -> _Estimate | None:
+def _auc(layout: Layout, pane: Pane) -> Estimate | None:
     if "score_by_label" not in layout.offsets:
         return None
     grid = _counts(layout, pane, "score_by_label").astype(np.float64)
@@ -132,10 +142,10 @@ def _auc(layout: Layout, pane: Pane) -> _Estimate | None:
     q1, q2 = auc / (2 - auc), 2 * auc * auc / (1 + auc)
     variance = (auc * (1 - auc) + (highs - 1) * (q1 - auc * auc) + (lows - 1) * (q2 - auc * auc)) / (lows * highs)
     reach = _Z * math.sqrt(max(variance, 0.0))
-    return _Estimate(auc, max(auc - reach, 0.0), min(auc + reach, 1.0))
+    return Estimate(auc, max(auc - reach, 0.0), min(auc + reach, 1.0))
 
 
-def _ece(layout: Layout, pane: Pane) -> _Estimate | None:
+def _ece(layout: Layout, pane: Pane) -> Estimate | None:
     """Expected calibration error over groups of adjoining bins that hold about as many rows each, a score taken as the middle of its bin."""
     column = layout.column("score_by_label") if "score_by_label" in layout.offsets else None
     if not isinstance(column, GridColumn):
@@ -149,7 +159,7 @@ def _ece(layout: Layout, pane: Pane) -> _Estimate | None:
     groups = np.minimum((np.cumsum(rows) - rows / 2) * _GROUPS // n, _GROUPS - 1).astype(np.int64)
     gaps = np.bincount(groups, weights=positive - rows * (lower + upper) / 2, minlength=_GROUPS)
     ece, error = float(np.abs(gaps).sum()) / n, ece_bin_error(column, grid)
-    return _Estimate(ece, max(ece - error, 0.0), min(ece + error, 1.0))
+    return Estimate(ece, max(ece - error, 0.0), min(ece + error, 1.0))
 
 
 def _bounds(column: GridColumn) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -37,7 +37,7 @@ def explain(
     reference = reference_of(state, model)
     kind = kind_of(reference, feature)
     if kind is None:
-        names = [c.name for c in (*reference.columns, *reference.outcomes)]
+        names = [c.name for c in (*reference.columns, *reference.outcomes) if c.role != "slice"]
         raise unknown(f"column of {model}", feature, names)
     own = state.settings.model(model)
     config = DeciderConfig.of(own)
@@ -112,7 +112,32 @@ def _print(told: Explanation) -> None:
         none="This column has no terms.",
     )
     print_line()
+    if told.slices:
+        _print_slices(told)
     print_line(f"Visible: {told.formula}.")
+
+
+def _print_slices(told: Explanation) -> None:
+    from driftline.cli.wording import hours_text, term_name
+
+    print_table(
+        ("slice", ">n", "term", ">effect", "95 % interval", ">tolerance", ">evidence", "state"),
+        (
+            (
+                s.where,
+                f"{s.n:,}",
+                term_name(s.term) if s.term else "",
+                "" if s.effect is None else f"{s.effect:+.3f}",
+                "" if s.low is None else f"{s.low:+.3f} to {s.high:+.3f}",
+                "" if s.tolerance is None else f"{s.tolerance:.3f}",
+                hours_text(s.evidence, told.budget),
+                s.state,
+            )
+            for s in told.slices
+        ),
+        none="",
+    )
+    print_line()
 
 
 def _state(term: TermStory) -> str:

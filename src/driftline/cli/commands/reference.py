@@ -73,7 +73,7 @@ def build(
     if as_json:
         print_json({"new": new, **_row(reference)})
         return
-    columns = ", ".join(c.name for c in (*reference.columns, *reference.outcomes))
+    columns = ", ".join(c.name for c in (*reference.columns, *reference.outcomes) if c.role != "slice")
     print_line(f"Reference {reference.reference_id} of {model}, {reference.rows:,} rows, {reference.labelled_rows:,} labelled: {columns}.")
     print_line(f"It holds from {format_time(reference.effective_from)}." if new else "It was there already; nothing changed.")
     wandering = _uncalibrated(reference)

@@ -152,6 +152,11 @@ def _discreet(cause: Cause, columns: Mapping[str, Column], wheres: Mapping[str, 
     return cause
 
 
+def discreet_label(where: Where, pii: Mapping[str, str]) -> str:
+    """Return how people are told of a slice under the rules as they are now."""
+    return where.label if where.value is None or rule_of(pii, where.feature) == "keep" else f"{where.feature}=#{where.number}"
+
+
 def discreet_name(where: Where) -> str:
     """Return the name of a slice without its value."""
     return f"{where.column} @ {where.feature}=#{where.number}"

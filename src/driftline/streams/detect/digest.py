@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+from msgspec.structs import replace
 
 from driftline.contracts.findings import Change, ColumnFinding, Finding, Performance, State
 from driftline.contracts.ids import stable_id
@@ -12,8 +14,9 @@ from driftline.contracts.times import HOUR_MS, parse_duration
 from driftline.detectors.describe import column_findings
 from driftline.detectors.pane import Pane
 from driftline.detectors.performance import performance_of
+from driftline.detectors.weakest import weakest_slices
 from driftline.store.detect_rows import PaneKey
-from driftline.streams.detect.causes import discreet_findings
+from driftline.streams.detect.causes import discreet_findings, discreet_label
 from driftline.streams.detect.cells import Cell, merged, ranges_of, spans_of
 from driftline.streams.detect.evidence_book import EvidenceBook
 from driftline.streams.detect.state import Track
@@ -44,7 +47,7 @@ class Digest:
             columns = column_findings(reference, decider, "features", pane.counts, key.length / HOUR_MS, spans=spans)
             columns = discreet_findings(columns, reference, self._pii)
             state = _state_of([c.state for c in columns])
-            performance = _performance(merged(outcomes, outcomes[0].layout), reference) if outcomes else None
+            performance = _performance(merged(outcomes, outcomes[0].layout), reference, self._pii) if outcomes else None
         changes = _changes(track, key) if track is not None else ()
         if track is not None and track.open_at(key.end + self._lateness):
             state = "drift"
@@ -78,8 +81,13 @@ def _changes(track: Track, key: PaneKey) -> tuple[Change, ...]:
     return tuple(sorted(inside, key=lambda change: (change.at, change.column, change.detector, change.series)))
 
 
-def _performance(outcomes: Pane, reference: Reference) -> Performance | None:
-    return performance_of(reference.task, outcomes.layout, outcomes, reference) if outcomes.n else None
+def _performance(outcomes: Pane, reference: Reference, pii: Mapping[str, str]) -> Performance | None:
+    if not outcomes.n:
+        return None
+    told = performance_of(reference.task, outcomes.layout, outcomes, reference)
+    found = weakest_slices(reference.task, outcomes.layout, outcomes) if outcomes.layout.slicers else []
+    weakest = tuple(replace(slice_, where=discreet_label(where, pii)) for where, slice_ in found)
+    return replace(told, weakest=weakest) if weakest else told
 
 
 def _state_of(states: Sequence[State]) -> State:
