@@ -7,9 +7,11 @@ import numpy as np
 from tests.detectors.made import START, autoregressive, numeric_reference
 
 from driftline.contracts.reference import Reference
+from driftline.contracts.times import DAY_MS, HOUR_MS
 from driftline.detectors.bootstrap import course_of, plan_of
 from driftline.detectors.decider import Decider, DeciderConfig
 from driftline.detectors.nullrun import NullRun, null_run
+from driftline.detectors.reference import build_reference
 
 N, EACH_S = 20_000, 60
 TIMES = START + np.arange(N, dtype=np.int64) * EACH_S * 1000
@@ -46,3 +48,18 @@ def test_a_run_is_a_function_of_its_seed() -> None:
 
     assert runs[0] == runs[1]
     assert any(a != b for a, b in pairwise(runs))
+
+
+def test_a_column_that_is_the_calendar_itself_stays_within_its_budget() -> None:
+    """What lies beyond the reference's range is read from its outermost bins: these are of some hours, what lies beyond is of none."""
+    times = START + np.arange(N, dtype=np.int64) * 180_000
+    values = {"weekday": ((times // DAY_MS + 3) % 7).astype(np.float64), "hour": (times // HOUR_MS % 24).astype(np.float64)}
+    reference = build_reference(model="m", version="1", task="regression", effective_from=0, origin="built", times=times, features=values)
+    assert {len(t.seasons) for t in reference.terms if t.term == "location"} == {24, 168}
+    plan = plan_of(reference.span_start, reference.span_end, HOUR_MS, 24.0 * 60, 168)
+    assert plan is not None
+
+    told = null_run(Decider(reference, DeciderConfig(24.0, 0.2)), [course_of(reference, "features", values, times, plan)], plan, seed=1)
+
+    assert told.kept
+    assert told.false_episodes < told.allowed / 4

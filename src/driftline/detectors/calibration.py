@@ -69,7 +69,9 @@ def calibrate(column: Column, slots: npt.NDArray[np.int64], times: npt.NDArray[n
     within = np.maximum((table @ (phi**2).T).sum(axis=0) / safe - mean**2, 0.0)
     cycles = [NO_CYCLE] * len(moments.terms)
     if calendar != "none":
-        cycles = [cycle_of(phi[i][slots] - mean[i], base[slots], times, calendar) for i, base in enumerate(moments.base > 0)]
+        # A stand-in tells how values cluster; when there are none of what it stands for is not its to say: weekends lie in a weekday's last bin.
+        own = [np.array_equal(phi[i], moments.phi[i]) for i in range(len(phi))]
+        cycles = [cycle_of(phi[i][slots] - mean[i], base[slots], times, calendar) if own[i] else NO_CYCLE for i, base in enumerate(moments.base > 0)]
     for i, cycle in enumerate(cycles):
         if cycle.there:
             explained = np.where(moments.base[i][slots] > 0, cycle.means[hours_of(times, len(cycle.means))], 0.0)
