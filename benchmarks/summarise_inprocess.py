@@ -133,7 +133,7 @@ def summarise(records: Sequence[Record], reference: Reference, *, poll: int = PO
     reader = Reader(book, {}, 60_000, 60_000)
     cuts = Cuts(((0, Cut(BLOCK, 0)),))
     blocks = SourceBlocks(
-        0, Origin(0, 0, whole=True), cuts=cuts, reader=reader, new_builder=lambda _: PartBuilder(PANE_MS, SAMPLE_ROWS, 5_000, {})
+        0, Origin(0, 0, whole=True), cuts=cuts, reader=reader, new_builder=lambda _: PartBuilder(PANE_MS, SAMPLE_ROWS, 5_000, {}, repeats=True)
     )  # fmt: skip
     sent = []
     for i in range(0, len(records), poll):

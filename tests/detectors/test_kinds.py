@@ -71,8 +71,8 @@ def built(features: dict[str, list[Any]], kinds: dict[str, FeatureKind] | None =
     )  # fmt: skip
 
 
-def pane_of(reference: Reference, rows: Rows) -> Pane:
-    builder = PartBuilder(HOUR_MS, 64, 100, {})
+def pane_of(reference: Reference, rows: Rows, sample: int = 64) -> Pane:
+    builder = PartBuilder(HOUR_MS, sample, 100, {})
     builder.add(reference, rows)
     pane = Pane(layout_of(reference, "features"))
     for part in builder.parts():

@@ -176,6 +176,7 @@ def content_of(pane: Pane, *, sample: bool) -> dict[str, Any]:
         "sums": pane.sums.tolist(),
         "times": (pane.first_time, pane.last_time),
         "versions": pane.versions,
-        "quality": pane.quality,
+        # Which events came again is counted by block, and the offline count has none.
+        "quality": {name: n for name, n in pane.quality.items() if name != "duplicates"},
     }
     return {**held, "sample": [msgspec.to_builtins(row) for row in pane.sample]} if sample else held

@@ -61,7 +61,7 @@ def _records(log: Log, cut: Sequence[tuple[int, str]]) -> list[Record]:
 
 def _read(decoded: Sequence[Decoded], reader: Reader) -> tuple[bytes, int, int, int]:
     """Parts of the panes as bytes, how many events are refused, the watermark and the newest time."""
-    builder, refused, watermark, newest = PartBuilder(PANE, 5, 7, {}), 0, 0, 0
+    builder, refused, watermark, newest = PartBuilder(PANE, 5, 7, {}, repeats=True), 0, 0, 0
     for items in decoded:
         rows, rejected, watermark, latest = reader.read(items, watermark)
         newest = max(newest, latest)

@@ -13,7 +13,7 @@ _NAMED = 3
 
 
 def cause_phrase(cause: Cause) -> str:
-    """Return one cause in words.
+    """Return one cause in words, with what else is worth saying of it.
 
     >>> c = Cause(column="temp", term="location", direction="up", effect=0.81, low=0.7, high=0.9, tolerance=0.2, share=0.9, importance=0.1, onset=0)
     >>> cause_phrase(c)
@@ -29,7 +29,8 @@ def cause_phrase(cause: Cause) -> str:
         sign = 1 if cause.effect >= 0 else -1
         least, most = sorted((exp(sign * cause.low), exp(sign * cause.high)))
         return f"events are {exp(cause.effect):.2f} times as many as in the reference ({least:.2f} to {most:.2f})"
-    return _phrase(cause, cause.of or cause.column) + (f"{' only' if cause.only else ''} where {cause.where}" if cause.where else "")
+    said = _phrase(cause, cause.of or cause.column) + (f"{' only' if cause.only else ''} where {cause.where}" if cause.where else "")
+    return f"{said}, {cause.note}" if cause.note else said
 
 
 def _phrase(cause: Cause, column: str) -> str:  # noqa: PLR0911 - a phrase for each kind of term

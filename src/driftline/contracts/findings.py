@@ -52,6 +52,8 @@ class ColumnFinding(msgspec.Struct, frozen=True, kw_only=True):
     #: ``psi``, ``jensen_shannon``, ``hellinger``, ``total_variation``, ``chi_square`` (the statistic: its p-value is below .05 where it is above what
     #: chance shows), ``cramers_v``; of numbers also ``ks`` and ``wasserstein`` (in units of the reference column's scale).
     distances: dict[str, Distance] = {}
+    #: What else is worth saying of a column that has moved: a change of unit, values of a wrong type.
+    note: str = ""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,6 +144,8 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     of: str = ""
     where: str = ""
     only: bool = False
+    #: What else is worth saying: that it looks like a change of unit, which part is of a wrong type.
+    note: str = ""
 
 
 AlertStatus = Literal["opened", "updated", "resolved", "accepted", "superseded"]

@@ -122,6 +122,18 @@ class PolicySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     trial_confidence: float = 0.9
 
 
+class QualitySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Shares of a window's events above which its finding says so (of fields: how many per event). They alarm nobody; 1 and more: never said."""
+
+    late: float = 0.05
+    #: Events with the id of an earlier one, as far as a block of one partition shows them.
+    duplicates: float = 0.01
+    clock_skew: float = 0.01
+    missing_fields: float = 0.01
+    extra_fields: float = 0.01
+    unknown_version: float = 0.01
+
+
 class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One model. All has a default, so that a model nobody configured is monitored too."""
 
@@ -173,6 +185,7 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     deciders: tuple[str, ...] = ()
     trainer: str = "driftline.retrain.trainers:SklearnTrainer"
     policy: PolicySettings = PolicySettings()
+    quality: QualitySettings = QualitySettings()
 
 
 class RetrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -133,6 +133,8 @@ def _check_model(name: str, model: ModelSettings) -> None:
         _within(f"{name}.importance.{feature}", share, 0, float("inf"))
     for i, detector in enumerate(model.detectors):
         check_detector(f"{name}.detectors.{i}", detector)
+    for field in model.quality.__struct_fields__:
+        _within(f"{name}.quality.{field}", getattr(model.quality, field), 0, float("inf"))
     for decider in model.deciders:
         if decider != "adwin":
             raise SettingsError(f"{name}.deciders", decider, "adwin")

@@ -63,8 +63,8 @@ class PanePart(msgspec.Struct, array_like=True):
     last_time: Natural
     versions: dict[str, Whole]
     sample: list[SampleRow]
-    #: Quality counts that belong to no column: ``missing_fields``, ``extra_fields``, ``unknown_version``, ``clock_skew`` ...; of outcomes how many
-    #: come of a sample of the predictions: ``sampled:0.25``.
+    #: Quality counts that belong to no column: ``missing_fields``, ``extra_fields``, ``unknown_version``, ``clock_skew``, ``duplicates`` (in the
+    #: block) ...; of outcomes how many come of a sample of the predictions: ``sampled:0.25``.
     quality: dict[str, Whole]
 
 

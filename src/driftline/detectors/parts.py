@@ -13,6 +13,7 @@ from driftline.detectors.binning import Ints
 from driftline.detectors.counting import Table, binned
 from driftline.detectors.layout import Layout, layout_of
 from driftline.detectors.outcomes import Outcome, outcome_columns, sampled_at
+from driftline.detectors.repeats import Repeats
 from driftline.detectors.rows import Held, Rows, listed
 from driftline.detectors.sample import Kept, bottom_k, bounded, kept_features, scalar, scalars
 from driftline.detectors.values import MISSING, canonical_text
@@ -20,6 +21,9 @@ from driftline.detectors.views import viewed
 
 #: The reference an outcome meets, and whether its label was late; None: it counts nowhere.
 Judged = Callable[[Outcome], tuple[Reference, bool] | None]
+
+#: The reference's id, the start of the pane, and whether the rows were late.
+PartKey = tuple[str, int, bool]
 
 _EMPTY = Layout.of(())
 # So many rows are counted all at once; of fewer each slot is listed, for there may be many panes of few rows each.
@@ -60,14 +64,15 @@ class _Tally:
         self._sums += sums
         self._counts = counts if self._counts is None else self._counts + counts
 
-    def part(self, reference_id: str, kind: PaneKind, start: int, *, late: bool) -> PanePart:
-        """Return what there is so far."""
+    def part(self, reference_id: str, start: int, *, late: bool, kind: PaneKind = "features", again: int = 0) -> PanePart:
+        """Return what there is so far; ``again`` of the rows had the id of another one."""
         counts = self._dense()
+        quality = self.quality if not again else self.quality + Counter(duplicates=again)
         filled = np.flatnonzero(counts)
         return PanePart(
             reference_id, kind, start, late, self.n, filled.astype("<u4").tobytes(), counts[filled].astype("<i8").tobytes(),
             self._sums.astype("<i8").tobytes(), self.first, self.last, {v: n for v, n in sorted(self.versions.items()) if n},
-            list(self.sample), {q: n for q, n in sorted(self.quality.items()) if n},
+            list(self.sample), {q: n for q, n in sorted(quality.items()) if n},
         )  # fmt: skip
 
     def _dense(self) -> Ints:
@@ -83,16 +88,20 @@ class _Tally:
 class PartBuilder:
     """Accumulates the rows of one block into parts.
 
+    With ``repeats`` events that came again in the block are counted: the one count that depends on how a log is cut into blocks.
     ``sample_rows`` rows of each pane are kept as a sample, ``learning_rows`` while the model has no reference; ``keep`` holds the rules for features.
     """
 
-    def __init__(self, pane_ms: int, sample_rows: int, learning_rows: int, keep: Mapping[str, str], secret: bytes = b"") -> None:
+    def __init__(
+        self, pane_ms: int, sample_rows: int, learning_rows: int, keep: Mapping[str, str], secret: bytes = b"", *, repeats: bool = False
+    ) -> None:
         self._pane = pane_ms
         self._sample_rows = sample_rows
         self._learning_rows = learning_rows
         self._keep = keep
         self._secret = secret
-        self._tallies: dict[tuple[str, int, bool], _Tally] = {}
+        self._tallies: dict[PartKey, _Tally] = {}
+        self._repeats = Repeats() if repeats else None
 
     def add(self, reference: Reference | None, rows: Rows) -> None:
         """Count rows that meet a reference; without one, sample them."""
@@ -101,7 +110,10 @@ class PartBuilder:
         name, most = (reference.reference_id, self._sample_rows) if reference is not None else (LEARNING, self._learning_rows)
         layout = layout_of(reference, "features") if reference is not None else _EMPTY
         table = Table.of(layout, _feature_values(layout, rows), len(rows), rows.features)
-        for code, index in _groups(rows.times // self._pane * 2 + rows.late):
+        codes = rows.times // self._pane * 2 + rows.late
+        if self._repeats is not None:
+            self._repeats.note(name, rows.places, codes)
+        for code, index in _groups(codes):
             key = (name, code // 2 * self._pane, bool(code % 2))
             tally = self._tallies.get(key)
             if tally is None:
@@ -111,7 +123,9 @@ class PartBuilder:
 
     def parts(self) -> list[PanePart]:
         """Return the parts so far, in order; the same rows in any order and batching give the same bytes."""
-        return [tally.part(name, "features", start, late=late) for (name, start, late), tally in sorted(self._tallies.items())]
+        repeats = self._repeats.counts().items() if self._repeats is not None else ()
+        again = {(name, code // 2 * self._pane, bool(code % 2)): n for (name, code), n in repeats}
+        return [tally.part(*key[:2], late=key[2], again=again.get(key, 0)) for key, tally in sorted(self._tallies.items())]
 
     def _describe(self, tally: _Tally, rows: Rows, index: Ints, most: int) -> None:
         whole = len(index) == len(rows)
@@ -193,7 +207,7 @@ def _signed_parts(reference: Reference, signed: Sequence[tuple[Outcome, Counted,
             tally.versions[version] += sign * n
         if counted.sample < 1.0:
             tally.quality[sampled_at(counted.sample)] += sign * len(rows)
-    parts = [tally.part(reference.reference_id, "outcomes", start, late=late) for (start, late), tally in sorted(tallies.items())]
+    parts = [tally.part(reference.reference_id, start, late=late, kind="outcomes") for (start, late), tally in sorted(tallies.items())]
     return [part for part in parts if part.n or part.slots or any(part.sums) or part.versions or part.quality]
 
 

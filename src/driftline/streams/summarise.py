@@ -151,7 +151,9 @@ class Summarise:
 
     def _builder(self, model: str) -> PartBuilder:
         settings = self._settings.model(model)
-        return PartBuilder(parse_duration(settings.pane), settings.sample_rows_per_pane, settings.learning_rows, settings.pii, self._secret)
+        return PartBuilder(
+            parse_duration(settings.pane), settings.sample_rows_per_pane, settings.learning_rows, settings.pii, self._secret, repeats=True
+        )
 
     def _messages(self, snapshot: Snapshot) -> list[Message]:
         summaries = [Message(SUMMARIES.name, s.model.encode(), encode_sized(s)) for s in snapshot.summaries]

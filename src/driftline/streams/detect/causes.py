@@ -11,8 +11,10 @@ from driftline.alerts.episodes import Episode
 from driftline.alerts.ranking import ranked
 from driftline.contracts.findings import Cause, ColumnFinding
 from driftline.contracts.pii import rule_of
-from driftline.contracts.reference import CategoricalColumn, Column, GridColumn, Reference, Where
+from driftline.contracts.reference import CategoricalColumn, Column, GridColumn, Reference, Where, where_of
 from driftline.detectors.decider import TermEffect, Verdict
+from driftline.detectors.notes import note_of
+from driftline.detectors.pane import Pane
 from driftline.streams.detect.families import Told, told_as, wheres_of
 
 #: One alert names at most so many columns; the rest is in the findings.
@@ -160,6 +162,31 @@ def discreet_label(where: Where, pii: Mapping[str, str]) -> str:
 def discreet_name(where: Where) -> str:
     """Return the name of a slice without its value."""
     return f"{where.column} @ {where.feature}=#{where.number}"
+
+
+def noted(causes: Iterable[Cause], pane: Pane, pii: Mapping[str, str]) -> tuple[Cause, ...]:
+    """Return the causes with what else the rows of ``pane``, which they were measured over, say of each."""
+    return tuple(msgspec.structs.replace(cause, note=_note(cause.column, cause.term, pane, pii)) for cause in causes)
+
+
+def column_notes(columns: Iterable[ColumnFinding], pane: Pane, pii: Mapping[str, str]) -> tuple[ColumnFinding, ...]:
+    """Return a window's columns, those beyond tolerance with what else its rows say of them."""
+    return tuple(msgspec.structs.replace(c, note=_any_note(c.column, pane, pii)) if c.state == "drift" else c for c in columns)
+
+
+def _any_note(name: str, pane: Pane, pii: Mapping[str, str]) -> str:
+    return next((note for term in ("location", "null", "unseen") if (note := _note(name, term, pane, pii))), "")
+
+
+def _note(name: str, term: str, pane: Pane, pii: Mapping[str, str]) -> str:
+    if name not in pane.layout.offsets:  # what is watched beside the columns
+        return ""
+    column = pane.layout.column(name)
+    feature = column.name if isinstance(column, GridColumn) else column.feature
+    # The sample holds rows of every slice.
+    kept = where_of(column) is None and (column.role != "feature" or rule_of(pii, feature) == "keep")
+    total = int(pane.sums[2 * pane.layout.numeric.index(name)]) if name in pane.layout.numeric else 0
+    return note_of(column, term, pane.counts[pane.layout.slice_of(name)], pane.sample, kept=kept, total=total)
 
 
 def _numbered(column: Column, term: str) -> str:

@@ -14,9 +14,10 @@ from driftline.contracts.times import HOUR_MS, parse_duration
 from driftline.detectors.describe import column_findings
 from driftline.detectors.pane import Pane
 from driftline.detectors.performance import performance_of
+from driftline.detectors.quality import quality_words, value_counts
 from driftline.detectors.weakest import weakest_slices
 from driftline.store.detect_rows import PaneKey
-from driftline.streams.detect.causes import discreet_findings, discreet_label
+from driftline.streams.detect.causes import column_notes, discreet_findings, discreet_label
 from driftline.streams.detect.cells import Cell, merged, ranges_of, spans_of
 from driftline.streams.detect.evidence_book import EvidenceBook
 from driftline.streams.detect.state import Track
@@ -32,6 +33,7 @@ class Digest:
         self._lateness = parse_duration(settings.allowed_lateness)
         self._budget = budget_hours(settings)
         self._hash = config_hash(settings)
+        self._limits = settings.quality
         self._pii = settings.pii
 
     def finding(
@@ -45,12 +47,15 @@ class Digest:
         if reference is not None:
             decider, spans = self._evidence.decider(reference), spans_of([(key, cells[0])])
             columns = column_findings(reference, decider, "features", pane.counts, key.length / HOUR_MS, spans=spans)
+            columns = column_notes(columns, pane, self._pii)
             columns = discreet_findings(columns, reference, self._pii)
             state = _state_of([c.state for c in columns])
             performance = _performance(merged(outcomes, outcomes[0].layout), reference, self._pii) if outcomes else None
         changes = _changes(track, key) if track is not None else ()
         if track is not None and track.open_at(key.end + self._lateness):
             state = "drift"
+        quality = {**pane.quality, **value_counts(pane.layout, pane.counts)}
+        words = quality_words(pane.n, pane.late, quality, self._limits)
         return Finding(
             finding_id=stable_id("finding", self._model, key.reference_id, key.start, key.length),
             revision=revision,
@@ -64,10 +69,10 @@ class Digest:
             late=pane.late,
             columns=columns,
             performance=performance,
-            quality=dict(pane.quality),
+            quality=quality,
             evidence=track.closes.get(key.start, 0.0) if track is not None else 0.0,
             budget=self._budget,
-            sentence=finding_sentence(self._model, state, (key.start, key.end), pane.n, columns=columns, performance=performance)
+            sentence=finding_sentence(self._model, state, (key.start, key.end), pane.n, columns=columns, performance=performance, quality=words)
             + changes_sentence(changes),
             offsets=ranges_of(cells),
             config_hash=self._hash,

@@ -15,7 +15,7 @@ from driftline.detectors.pane import Pane
 from driftline.detectors.silence import SILENCE
 from driftline.detectors.volume import VOLUME
 from driftline.store.detect_rows import PaneKey
-from driftline.streams.detect.causes import Moved, causes_of, discreet, plain_causes, window_causes
+from driftline.streams.detect.causes import Moved, causes_of, discreet, noted, plain_causes, window_causes
 from driftline.streams.detect.cells import Cells, merged, ranges_of, spans_of
 from driftline.streams.detect.evidence_book import EvidenceBook
 from driftline.streams.detect.families import wheres_of
@@ -126,7 +126,7 @@ class EpisodeKeeper:
         panes = self._panes(key, max(key.start, self._windows.reach(key)), key.end) if related else []
         effects += tuple(self._relations.effects(reference, related, panes))
         moved = window_causes(episode, effects, reference, key.start)
-        causes = discreet(moved.causes, reference, self._settings.pii)
+        causes = noted(discreet(moved.causes, reference, self._settings.pii), pane, self._settings.pii)
         after, alert = episodes.watched(episode, causes, turn.at, pane.n, self._hash, moved.columns)
         if after.ended_at is None:
             turn.track.episodes[key.kind] = after
@@ -161,7 +161,7 @@ class EpisodeKeeper:
             n=pane.n,
             evidence=verdict.evidence,
             budget=verdict.budget,
-            causes=discreet(moved.causes, reference, self._settings.pii),
+            causes=noted(discreet(moved.causes, reference, self._settings.pii), pane, self._settings.pii),
             moved=moved.columns,
             offsets=ranges_of([cell for _, cell in found]) if key.kind == "features" else (),
             by=by,

@@ -19,12 +19,12 @@ def version_of(reference: Reference | None, versions: Mapping[str, int]) -> str:
 
 
 def finding_sentence(
-    model: str, state: State, window: tuple[int, int], n: int, *, columns: Sequence[ColumnFinding], performance: Performance | None
+    model: str, state: State, window: tuple[int, int], n: int, *, columns: Sequence[ColumnFinding], performance: Performance | None, quality: str = ""
 ) -> str:
-    """Return what a window showed, in words."""
+    """Return what a window showed, in words; ``quality`` says what of the events themselves is above its limit."""
     span = f"{model}, {format_time(window[0])} to {format_time(window[1])}, {n:,} events"
     moved = sorted((c for c in columns if c.state == "drift" and c.effect is not None), key=lambda c: -abs(c.effect or 0.0))
-    named = ", ".join(f"{c.column} {c.effect:+.2f} sd" for c in moved[:_NAMED])
+    named = ", ".join(f"{c.column} {c.effect:+.2f} sd" + (f" ({c.note})" if c.note else "") for c in moved[:_NAMED])
     more = f" and {len(moved) - _NAMED} more" if len(moved) > _NAMED else ""
     if state == "learning":
         text = "learning what is normal; nothing can be said yet"
@@ -39,7 +39,7 @@ def finding_sentence(
     if performance is not None and performance.n:
         shown = ", ".join(f"{name} {value:.3f}" for name, value in list(performance.metrics.items())[:_NAMED])
         text += f". Realised on {performance.n:,} labelled predictions: {shown}"
-    return f"{span}: {text}."
+    return f"{span}: {text}." + (f" {quality[0].upper()}{quality[1:]}." if quality else "")
 
 
 def changes_sentence(changes: Sequence[Change]) -> str:
