@@ -79,6 +79,13 @@ CATALOGUE: tuple[Metric, ...] = (
         "Summaries met: applied, superseded by a newer revision, repeated, undecodable.",
     ),
     Metric("driftline_parts_after_close_total", "counter", (), ("detect",), "Parts that changed a pane or window after its close."),
+    Metric(
+        "driftline_parts_overtaken_total",
+        "counter",
+        (),
+        ("detect",),
+        "Parts of panes that newer ones had closed before, from a partition that had been idle: late for the sequential detectors.",
+    ),
     Metric("driftline_model_state", "gauge", ("model", "state"), ("detect",), "1 for the state of the model's last window."),
     Metric("driftline_window_events", "gauge", ("model",), ("detect",), "Events in the last window."),
     Metric("driftline_open_episodes", "gauge", ("model", "kind"), ("detect",), "Open episodes, of features and of outcomes."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -22,6 +23,8 @@ from driftline.streams.reading import Record
 from driftline.streams.sql_thread import SqlThread
 from driftline.streams.transport import Batch, DriftApp
 
+log = logging.getLogger("driftline.detect")
+
 
 class Detect:
     """Glue: batches in, one transaction each, then what it left to be said."""
@@ -34,6 +37,7 @@ class Detect:
         self._topic = topic_name(SUMMARIES, settings.kafka)
         self._publisher = Publisher(app, settings.kafka)
         self._partitions: dict[TP, DetectPartition] = {}
+        self._quiet: dict[TP, int | None] = {}
         self._continuity = Continuity()
         self._working = asyncio.Lock()
         app.telemetry.views.append(self._show)
@@ -62,7 +66,11 @@ class Detect:
                     partition = await self._open(tp)
                     await self._publisher.publish_outbox(self._sql, self._engine, partition.owner)
             for tp, partition in list(self._partitions.items()):
-                await self._save(tp, partition, (), epoch)
+                if partition.next_offset == self._quiet.get(tp):  # nothing has come since the last look: whoever asks SQL shall see all of it
+                    await self._commit(tp, partition, partition.checkpoint, epoch)
+                else:
+                    await self._save(tp, partition, (), epoch)
+                self._quiet[tp] = partition.next_offset
                 await self._sql.run(partition.let_go)
 
     async def finish(self) -> None:
@@ -93,6 +101,13 @@ class Detect:
         for outcome in ("applied", "superseded", "repeated", "undecodable"):
             self._app.telemetry.count("driftline_summaries_total", getattr(counted, outcome), outcome)
         self._app.telemetry.count("driftline_parts_after_close_total", counted.after_close)
+        self._app.telemetry.count("driftline_parts_overtaken_total", counted.overtaken)
+        if counted.overtaken:
+            log.warning(
+                "%d parts came for panes that newer ones had closed before (a partition had been idle): they count in their windows only",
+                counted.overtaken,
+                extra={"fields": {"event": "overtaken", "parts": counted.overtaken}},
+            )
 
     def _show(self, samples: Samples) -> None:
         for partition in list(self._partitions.values()):
@@ -106,4 +121,4 @@ class Detect:
 
     def _renew(self) -> None:
         if self._continuity.renew(self._app.consumer.epoch):
-            self._partitions = {}
+            self._partitions, self._quiet = {}, {}

@@ -13,7 +13,8 @@ JOIN_INFERENCE = "join/inference-events"
 JOIN_LABELS = "join/label-events"
 #: What has to be read before a pane of features closes, and one of outcomes.
 FEATURE_SOURCES = (SUMMARISE,)
-OUTCOME_SOURCES = (SUMMARISE, JOIN_INFERENCE, JOIN_LABELS)
+PREDICTION_SOURCES = (SUMMARISE, JOIN_INFERENCE)
+OUTCOME_SOURCES = (*PREDICTION_SOURCES, JOIN_LABELS)
 
 
 class SourceClock:

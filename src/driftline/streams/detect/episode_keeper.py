@@ -94,9 +94,9 @@ class EpisodeKeeper:
         if episode is not None:
             self._follow(turn, episode)
 
-    def end_older(self, tracks: Iterable[Track], turn: Turn) -> None:
-        """End the open episodes of older references at the first pane of a new one, each kind by the clock of its own panes."""
-        for older in tracks:
+    def end_older(self, replaced: Iterable[Track], turn: Turn) -> None:
+        """End the open episodes of references that a newer one replaces, at its first pane, each kind by the clock of its own panes."""
+        for older in replaced:
             episode = older.episodes.get(turn.key.kind)
             if episode is not None and older.effective_from < turn.track.effective_from:
                 self._end(older, episode, turn)

@@ -13,6 +13,7 @@ from heapq import heappop, heappush
 from driftline.alerts.policy import decide
 from driftline.contracts.findings import Finding, PaneClosing
 from driftline.contracts.ids import stable_id
+from driftline.contracts.reference import ANY_VERSION, Reference
 from driftline.contracts.ripeness import label_wait
 from driftline.contracts.settings import ModelSettings, config_hash
 from driftline.contracts.summaries import LEARNING, PaneKind
@@ -32,7 +33,7 @@ from driftline.streams.detect.state import REMEMBERED_WINDOWS, ModelState, Track
 from driftline.streams.detect.windows import Windows
 from driftline.streams.references import ReferenceBook
 
-#: Windows after which outcomes that should have come are overdue, and the policy is asked without them.
+#: Windows after which outcomes that should have come are overdue where no label comes any more, and the policy is asked without them.
 _LABELS_OVERDUE = 3
 
 
@@ -68,7 +69,7 @@ class ModelMonitor:
         while coming or due:
             for key in coming:
                 at = key.end + self._wait(key)
-                if at <= marks.of(key.kind):
+                if at <= marks.of(key.kind) or self._overdue(key, at, marks):
                     heappush(due, (at, key.kind == "outcomes", key.length, key.counted, key))
             if not due:
                 break
@@ -87,7 +88,8 @@ class ModelMonitor:
         if self.windows.is_step(key):
             self._close_step(key, cell, turn, said)
         elif not self.windows.is_pane(key):
-            self._close_window(key, turn, marks, said)
+            self._close_window(key, cell, turn, said)
+            return self._expected(key, turn)
         else:
             self._close_pane(key, cell, turn, marks, said)
             if fillings is not None and key.kind == "features":
@@ -107,6 +109,30 @@ class ModelMonitor:
         if now > since:
             key = PaneKey(self.model, track.reference_id, "features", self.pane, track.last_end["features"] - self.pane, late=False)
             self._episodes.silent(Turn(key, now, reference, track, said), since, now)
+
+    def overtaken(self, pane: PaneKey) -> bool:
+        """Say whether a pane that is not there yet ends before one that has closed: its partition was idle, and left out when that one closed.
+
+        Sequential detectors take panes once, in order. What comes for such a pane is late for them, and corrects its window only.
+        """
+        track = self.state.tracks.get(pane.reference_id)
+        return track is not None and pane.end <= track.last_end.get(pane.kind, 0) and self._cells.get(pane) is None
+
+    def _overdue(self, key: PaneKey, at: int, marks: Marks) -> bool:
+        """Say whether a window of outcomes need not be waited for: nothing moves their clock any more, as no label comes at all, and what has been
+        predicted is joined as far as it can be. A join that is only behind holds its windows up.
+        """
+        if key.kind != "outcomes" or not marks.labels_idle or self.windows.is_pane(key):
+            return False
+        return at + _LABELS_OVERDUE * self.windows.usual <= marks.predictions
+
+    def _expected(self, key: PaneKey, turn: Turn | None) -> list[PaneKey]:
+        """Open the window of outcomes beside one of features, where it is not there: it closes in its time, if with nothing in it."""
+        expected = key._replace(kind="outcomes")
+        if turn is None or key.kind != "features" or not turn.reference.outcomes or self._cells.get(expected) is not None:
+            return []
+        self._cells.ensure_open(expected)
+        return [expected]
 
     def revise(self, keys: Iterable[PaneKey], said: Said) -> None:
         """Publish closed windows anew whose content has changed since."""
@@ -167,8 +193,8 @@ class ModelMonitor:
             track = Track(reference_id=reference.reference_id, effective_from=reference.effective_from)
             self.state.tracks = {**self.state.tracks, reference.reference_id: track}
         turn = Turn(key, at, reference, track, said)
-        if key.kind not in track.last_end:
-            self._episodes.end_older(self.state.tracks.values(), turn)
+        if key.kind not in track.last_end and self.windows.is_pane(key):
+            self._episodes.end_older([t for t in self.state.tracks.values() if self._takes_over(reference, t)], turn)
         return turn
 
     def _close_pane(self, key: PaneKey, cell: Cell, turn: Turn | None, marks: Marks, said: Said) -> None:
@@ -189,16 +215,19 @@ class ModelMonitor:
         """Return the event time before which nothing that was said of a window is needed to say it again."""
         return turn.key.start - label_wait(self.settings, turn.reference) - REMEMBERED_WINDOWS * self.windows.usual
 
-    def _close_window(self, key: PaneKey, turn: Turn | None, marks: Marks, said: Said) -> None:
+    def _close_window(self, key: PaneKey, cell: Cell, turn: Turn | None, said: Said) -> None:
         if turn is None:
             self._publish(key, said)
+            return
+        if key.kind == "outcomes" and not cell.pane.n:  # no label has come for any of it: the policy is asked all the same
+            self._ask(turn)
             return
         if key.kind == "features":
             self._note_close(key, turn)
         self._publish(key, said)
         self._episodes.end_dried(self.state.tracks.values(), turn)
         self._episodes.window_closed(turn)
-        if key.kind == "outcomes" or not turn.reference.outcomes or (marks.labels_idle and self._labels_overdue(turn, marks)):
+        if key.kind == "outcomes" or not turn.reference.outcomes:
             self._ask(turn)
 
     def _close_step(self, key: PaneKey, cell: Cell, turn: Turn | None, said: Said) -> None:
@@ -225,7 +254,7 @@ class ModelMonitor:
         counted = self._cells.open_or_new(features)
         counted.revision += 1
         cells, outcomes = self._told(features), self._told(features._replace(kind="outcomes"))
-        ripe = [cell for cell, closed in outcomes if closed]
+        ripe = [cell for cell, closed in outcomes if closed and cell.pane.n]
         reference = self._book.get(self.model, key.reference_id)
         track = self.state.tracks.get(key.reference_id)
         span, told = self.windows.span(features), [cell for cell, _ in cells]
@@ -253,13 +282,13 @@ class ModelMonitor:
         if trigger is not None:
             turn.said.triggers.append(trigger)
 
-    def _labels_overdue(self, turn: Turn, marks: Marks) -> bool:
-        """Say whether labels have stopped coming: outcomes windows, at whose close the policy is asked, are overdue.
+    def _takes_over(self, by: Reference, track: Track) -> bool:
+        """Say whether a new reference takes over at once: its version is the track's, or everybody's, or somebody has accepted what is new.
 
-        Overdue by the outcomes' own clock: a join that is only behind, after an outage say, holds its windows up as well.
+        A version beside another one, a canary say, takes nothing over; where it has, the other's events stop and its episodes end for that.
         """
-        last = turn.track.last_end.get("outcomes", turn.track.began)
-        return min(turn.at, marks.outcomes) - last > label_wait(self.settings, turn.reference) + _LABELS_OVERDUE * self.windows.usual
+        older = self._book.get(self.model, track.reference_id)
+        return older is None or by.origin == "accepted" or by.version in (older.version, ANY_VERSION)
 
     def _closing(self, key: PaneKey, cell: Cell, marks: Marks) -> PaneClosing:
         return PaneClosing(

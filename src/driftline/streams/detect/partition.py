@@ -26,7 +26,7 @@ from driftline.store.retention import Kept, purge_some
 from driftline.store.transactions import writing
 from driftline.streams.dead_letters import letter_row
 from driftline.streams.detect.cells import Cell, Cells
-from driftline.streams.detect.clock import FEATURE_SOURCES, JOIN_LABELS, OUTCOME_SOURCES, SUMMARISE, SourceClock
+from driftline.streams.detect.clock import FEATURE_SOURCES, JOIN_LABELS, OUTCOME_SOURCES, PREDICTION_SOURCES, SUMMARISE, SourceClock
 from driftline.streams.detect.monitor import ModelMonitor
 from driftline.streams.detect.pending import Counters, Pending
 from driftline.streams.detect.refusal import refuse_other_settings
@@ -188,7 +188,11 @@ class DetectPartition:
         if monitor.windows.forgotten(pane):
             self.counters.forgotten += 1
             return
-        if part.late:
+        if not part.late and monitor.overtaken(pane):
+            pane = pane._replace(late=True)
+            windows = monitor.windows.holding(pane)
+            self.counters.overtaken += 1
+        if pane.late:
             # What is late is kept apart: whether it came before a close was chance, so nothing may be decided from it. Its window is told of all the
             # same.
             for window in windows:
@@ -209,23 +213,24 @@ class DetectPartition:
     def _close(self, said: Said) -> None:
         features, idle = self._clock.watermark(FEATURE_SOURCES)
         outcomes, idle_too = self._clock.watermark(OUTCOME_SOURCES)
-        features, outcomes = max(features, self._marks.features), max(outcomes, self._marks.outcomes)
-        passed = max(features, self._clock.passed(SUMMARISE), self._marks.passed)
-        if (features, outcomes, passed) == (self._marks.features, self._marks.outcomes, self._marks.passed):
-            return
-        before, self._marks = (
-            self._marks,
-            Marks(
-                features, outcomes, idle or idle_too, self._clock.positions(), self._clock.newest(),
-                labels_idle=self._clock.idle(JOIN_LABELS), passed=passed,
-            ),
-        )  # fmt: skip
-        if (features, outcomes) != (before.features, before.outcomes):
+        predictions, _ = self._clock.watermark(PREDICTION_SOURCES)
+        before = self._marks
+        marks = self._marks = Marks(
+            features=max(features, before.features),
+            outcomes=max(outcomes, before.outcomes),
+            by_idle=idle or idle_too,
+            positions=self._clock.positions(),
+            newest=self._clock.newest(),
+            predictions=max(predictions, before.predictions),
+            labels_idle=self._clock.idle(JOIN_LABELS),
+            passed=max(features, before.features, self._clock.passed(SUMMARISE), before.passed),
+        )
+        if marks.moments != before.moments:
             for model in sorted(self._cells.models()):
-                self._monitor(model).advance(self._marks, said)
-        if ticked(passed) != ticked(before.passed):
+                self._monitor(model).advance(marks, said)
+        if ticked(marks.passed) != ticked(before.passed):
             for model in sorted(self._states):
-                self._monitor(model).look_for_silence(ticked(passed), said)
+                self._monitor(model).look_for_silence(ticked(marks.passed), said)
 
     def _monitor(self, model: str) -> ModelMonitor:
         monitor = self._monitors.get(model)

@@ -18,6 +18,7 @@ class Counters:
     superseded: int = 0
     repeated: int = 0
     after_close: int = 0
+    overtaken: int = 0
     undecodable: int = 0
     forgotten: int = 0
 

@@ -36,10 +36,16 @@ class Marks(NamedTuple):
     by_idle: bool
     positions: dict[str, int]
     newest: int
-    #: Whether the topic of labels has been read to its end for good: only then can labels be overdue, and not just unread.
+    #: How far summarise and the join of predictions have come: labels are overdue by this where their topic has been read to its end for good.
+    predictions: int = 0
     labels_idle: bool = False
     #: How far event time has come, events or not; only silence is judged by it.
     passed: int = 0
+
+    @property
+    def moments(self) -> tuple[int, int, int, bool]:
+        """All that decides what is due."""
+        return self.features, self.outcomes, self.predictions, self.labels_idle
 
     def of(self, kind: PaneKind) -> int:
         """Return the watermark of a kind."""
