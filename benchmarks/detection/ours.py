@@ -44,7 +44,7 @@ def watch(run: Run, tolerance: float, until: Until) -> list[Alarm]:
             counts = np.bincount(seen[seen >= 0], minlength=layout_of(reference, kind).slots)
             state = decider.step(states[kind], kind, counts, end, hours, last - first if run.steady else None)
             if pairs is not None and kind == "features":
-                state = decider.take(state, pairs.table.extra.name, pairs.log_e(first, last, hours), end, hours)
+                state = decider.take(state, pairs.table.extra.name, pairs.log_e(first, last, decider.rates(state, pairs.columns), hours), end, hours)
             states[kind] = state
             if may_cross(decider, state) and (verdict := decider.verdict(state)).crossed:
                 named = tuple(dict.fromkeys(name for c in verdict.carriers if c.share >= _LEAST_SHARE for name in _named(c.column, pairs, state)))
@@ -77,10 +77,15 @@ class _Pairs:
         table = PairTable.of_columns(reference, _plain(_features(run, run.reference[rows])), run.reference_times[rows], config)
         return None if table is None else cls(table, *table.scorer.matrix(_plain(_features(run, run.live)), len(run.live)))
 
-    def log_e(self, first: int, last: int, hours: float) -> Floats:
-        """Return log e of a pane's sampled rows: rows are exchangeable within it, so the first ones."""
+    @property
+    def columns(self) -> list[str]:
+        """The columns that have pairs."""
+        return [column.name for column in self.table.scorer.columns]
+
+    def log_e(self, first: int, last: int, rates: Floats, hours: float) -> Floats:
+        """Return log e of a pane's sampled rows (rows are exchangeable within it, so the first ones), of columns with so many events an hour."""
         last = min(last, first + _SAMPLE)
-        return self.table.log_e_of(self.score[first:last], self.there[first:last], (last - first) / hours)
+        return self.table.log_e_of(self.score[first:last], self.there[first:last], np.minimum(rates, _SAMPLE / hours)[self.table.faster])
 
     def strongest(self, state: DeciderState) -> tuple[str, ...]:
         """Return the two columns that carry most of the pairs' evidence."""
