@@ -14,6 +14,7 @@ from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 from faust.types.tuples import Message
 
+from driftline.streams.received import Records
 from driftline.streams.transport import Batch, BatchConsumer, DriftApp, TransportSettings
 from driftline.streams.transport.positions import LogBounds
 from driftline.streams.transport.thread import Poll
@@ -72,7 +73,7 @@ class LogThread:
     async def poll(self, _active: set[TP], _timeout_s: float) -> Poll:
         records = self._next()
         await asyncio.sleep(0 if records else 0.01)
-        return Poll({T: records} if records else {}, {T: self.position})
+        return Poll({T: Records(T.topic, T.partition, records)} if records else {}, {T: self.position})
 
     async def log_bounds(self, _tps: Iterable[TP]) -> Mapping[TP, LogBounds]:
         return {T: LogBounds(self.committed, "", earliest=0, end=self.highwater(T))}

@@ -13,6 +13,7 @@ from aiokafka.errors import IllegalStateError, KafkaError, OffsetOutOfRangeError
 from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
+from driftline.streams.received import Records
 from driftline.streams.transport import Batch, DriftApp, TransportSettings
 from driftline.streams.transport.consumer import BatchConsumer
 from driftline.streams.transport.positions import LogBounds
@@ -57,7 +58,7 @@ class Log:
         self.position.update({tp: records[-1].offset + 1 for tp, records in found.items() if records})
         await asyncio.sleep(0)
         self.during_poll()
-        return Poll({tp: records for tp, records in found.items() if records}, dict(self.position))
+        return Poll({tp: Records(tp.topic, tp.partition, records) for tp, records in found.items() if records}, dict(self.position))
 
     async def write(self, commits: Mapping[TP, Commit]) -> bool:
         await asyncio.sleep(self.commit_takes_s)

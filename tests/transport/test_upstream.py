@@ -34,15 +34,19 @@ from faust.types.tuples import ConsumerMessage, Message
 
 from driftline.contracts.errors import SetupError
 from driftline.streams.transport import Batch, BatchConsumer, DriftApp
+from driftline.streams.transport.fetching import Fetched, WholeBatches
 from driftline.streams.transport.producer import IdempotentProducer
 from driftline.streams.transport.thread import BatchConsumerThread
 from driftline.streams.transport.transport import BatchTransport
 from driftline.streams.transport.versions import check_versions
 
-OURS = [Batch, BatchConsumer, BatchConsumerThread, BatchTransport, DriftApp, IdempotentProducer]
+OURS = [Batch, BatchConsumer, BatchConsumerThread, BatchTransport, DriftApp, Fetched, IdempotentProducer, WholeBatches]
 
 # What our overrides replace (found by themselves, see below).
 OVERRIDDEN = {
+    "aiokafka.consumer.fetcher.FetchResult.__init__": "00a9da5e0517",
+    "aiokafka.consumer.fetcher.FetchResult.getall": "b638929de343",
+    "aiokafka.consumer.fetcher.PartitionRecords.__init__": "4649d3084e59",
     "faust.app.base.App.__init__": "c90c021f3805",
     "faust.app.base.App._new_producer_transport": "4ebfd7e867b3",
     "faust.app.base.App._new_transport": "11beddacb9fe",

@@ -60,7 +60,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     idle_timeout: str = "10s"
     session_timeout: str = "6s"
     allowed_skew: str = "5m"
-    max_poll_records: int = 2000
+    max_poll_records: int = 8000
     #: How long summarise waits for the reference of a version nobody stored before it treats the version as unknown.
     version_wait: str = "2s"
     instance_id: str | None = None

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from driftline.contracts.cutting import Cut, Cuts
 from driftline.contracts.summaries import BlockSummary
 from driftline.detectors.parts import PartBuilder
-from driftline.streams.reading import Decoded, Reader, Record, Rejected
+from driftline.streams.reading import Decoded, Reader, Rejected
+from driftline.streams.records import Bare, bare
 
 NewBuilder = Callable[[str], PartBuilder]
 
@@ -43,7 +44,7 @@ class OpenBlock:
     builders: dict[str, PartBuilder] = field(default_factory=dict)
     changed: set[str] = field(default_factory=set)
 
-    def ends_before(self, record: Record) -> bool:
+    def ends_before(self, record: Bare) -> bool:
         """Say whether a record, the next one of the log, belongs to another block."""
         if record.offset >= self.end:
             return True
@@ -53,11 +54,12 @@ class OpenBlock:
         """Return the index of the first record after the ``i``-th, which is in the block, that is not."""
         stop = items.before(self.end)
         if self.until is not None:
-            for place in self.cut.places(items.records[i].offset, self.end):
+            records = bare(items.records)
+            for place in self.cut.places(records[i].offset, self.end):
                 j = items.before(place)
                 if j >= stop:
                     break
-                if items.records[j].timestamp >= self.until:
+                if records[j].timestamp >= self.until:
                     return j
         return stop
 
@@ -117,7 +119,7 @@ class SourceBlocks:
         """Read decoded records, in offset order, at or after the position."""
         i = 0
         while i < len(items):
-            block = self._block_of(items.records[i])
+            block = self._block_of(bare(items.records)[i])
             j = block.among(items, i)
             self._read(block, items.part(i, j))
             i = j
@@ -135,7 +137,7 @@ class SourceBlocks:
         origin = Origin(start, watermark, start >= self._ragged_until)
         return Snapshot(summaries, rejected, origin, self.position, self.watermark, self.newest)
 
-    def _block_of(self, record: Record) -> OpenBlock:
+    def _block_of(self, record: Bare) -> OpenBlock:
         block = self._open
         if block is not None:
             if not block.ends_before(record):
@@ -167,4 +169,4 @@ class SourceBlocks:
             self.events[part.model] += len(part.rows)
             self.late[part.model] += int(part.rows.late.sum())
             block.changed.add(part.model)
-        self.position = block.next = items.records[-1].offset + 1
+        self.position = block.next = bare(items.records)[-1].offset + 1

@@ -28,6 +28,7 @@ from driftline.streams.predictions import Poll, PredictionReader
 from driftline.streams.progress import ProgressTeller, Reached
 from driftline.streams.publishing import Publisher
 from driftline.streams.reading import Record, Rejected
+from driftline.streams.records import before
 from driftline.streams.reference_feed import ReferenceFeed
 from driftline.streams.source_progress import SourceProgress
 from driftline.streams.sql_thread import SqlThread
@@ -81,8 +82,8 @@ class Join:
             await self._feed.refresh()
             known = await self._known(batch.tp)
             expected = known.position or None
-            records = [r for r in batch.records if r.offset >= known.position]
-            poll = await asyncio.to_thread(self._read, records, self._settings)  # beside the other half's SQL, which mostly waits
+            records = batch.records[before(batch.records, known.position) :]
+            poll = self._read(records, self._settings)
             models = {p.model for p in poll.predictions}
             admitted = await self._admission.models(models)
             if len(admitted) < len(models):  # summarise makes dead letters of them

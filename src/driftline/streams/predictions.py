@@ -29,7 +29,7 @@ from driftline.streams.columnar_rows import predictions_and_scores
 from driftline.streams.json_rows import JsonEvent, score_of
 from driftline.streams.pii import pii_secret
 from driftline.streams.reading import FAR_AHEAD, is_plain
-from driftline.streams.records import Record, Rejected
+from driftline.streams.records import Record, Rejected, bare
 
 Ints = NDArray[np.int64]
 _PLACES = 1 << 63
@@ -70,8 +70,8 @@ class PredictionReader:
         secret = pii_secret(settings)
         found: list[tuple[int, PredictionRow]] = []
         by_model: dict[str, list[tuple[int, JsonEvent]]] = {}
-        for i, content in enumerate(self._decode(records, settings)):
-            bound = records[i].timestamp + skew
+        for i, (record, content) in enumerate(zip(bare(records), self._decode(records, settings), strict=True)):
+            bound = record.timestamp + skew
             if isinstance(content, EventColumns):
                 found += [(i, row) for row in _column_rows(poll, bound, content, settings.model(content.model), secret)]
             elif content is not None and content.event_time <= bound + FAR_AHEAD:
@@ -89,8 +89,9 @@ class PredictionReader:
         return poll
 
     def _decode(self, records: Sequence[Record], settings: Settings) -> Iterator[JsonEvent | EventColumns | None]:
-        plain = [record.value if not record.headers or is_plain(record) else None for record in records]
-        for record, event in zip(records, self._typed.decode(plain)[0], strict=True):
+        read = bare(records)
+        plain = [record.value if not record.headers or is_plain(record) else None for record in read]
+        for record, event in zip(read, self._typed.decode(plain)[0], strict=True):
             if event is not None:
                 yield event
                 continue

@@ -19,7 +19,7 @@ from driftline.contracts.typed_events import TypedDecoder, TypedEvent
 from driftline.detectors.rows import Held, Rows
 from driftline.streams.columnar_rows import columnar_rows
 from driftline.streams.json_rows import JsonEvent, TolerantRows, bad_features, json_rows, score_of, shape_of, typed_columns
-from driftline.streams.records import Content, Decoded, Record, Rejected
+from driftline.streams.records import Bare, Content, Decoded, Record, Rejected, bare
 from driftline.streams.references import ReferenceBook
 from driftline.streams.runs import Group, groups_of, run_of, unfit_records
 
@@ -27,6 +27,8 @@ __all__ = ["FAR_AHEAD", "Decoded", "ModelRows", "Reader", "Record", "Rejected", 
 
 #: An event this much further ahead of its append time than the allowed skew is a dead letter: a pane of its own would stay open until then.
 FAR_AHEAD = DAY_MS
+#: Records decoded at once. What is made of them (a kilobyte or two each) should still be in the processor's cache when it is counted, and let go of.
+_AT_ONCE = 512
 #: In place of what was given out already, and may be forgotten.
 _GONE = DecodeError("given out")
 
@@ -65,20 +67,25 @@ class Reader:
 
     def decode(self, records: Sequence[Record]) -> Decoded:
         """Decode each record, as the references met so far let expect; one that can't be used keeps its error."""
-        (whole,) = self.pieces(records, budget=None)
+        (whole,) = self._pieces(records, budget=None)
         return whole
 
-    def pieces(self, records: Sequence[Record], budget: int | None = MAX_DECODED_BYTES) -> Iterator[Decoded]:
-        """Decode records piece by piece, at least one: as many at once as declare no more than ``budget`` decompressed bytes of columns.
+    def pieces(self, records: Sequence[Record], budget: int = MAX_DECODED_BYTES) -> Iterator[Decoded]:
+        """Decode records piece by piece: as many at once as stay near the processor, and of columns no more than ``budget`` decompressed bytes.
 
         A record of a few kilobytes may hold 64 MiB, and a poll brings thousands.
         """
-        raws = [record.value if not record.headers or is_plain(record) else None for record in records]
+        for start in range(0, len(records), _AT_ONCE):
+            yield from self._pieces(records[start : start + _AT_ONCE], budget)
+
+    def _pieces(self, records: Sequence[Record], budget: int | None) -> Iterator[Decoded]:
+        plain = bare(records)
+        raws = [record.value if not record.headers or is_plain(record) else None for record in plain]
         typed, unfit = self._typed.decode(raws)
         contents: list[Content] = typed  # type: ignore[assignment]  # every None is replaced, before it is given out
         start = held = 0
         for i in unfit:
-            raw = records[i].value
+            raw = plain[i].value
             if budget is not None and is_columnar(raw):
                 size = declared_bytes(raw or b"")
                 if held and held + size > budget:
@@ -86,7 +93,7 @@ class Reader:
                     contents[start:i] = [_GONE] * (i - start)
                     start, held = i, 0
                 held += size
-            contents[i] = _content(records[i], self.max_features)
+            contents[i] = _content(plain[i], self.max_features)
         yield Decoded(records, contents) if start == 0 else Decoded(records[start:], contents[start:])
 
     def read(self, items: Decoded, watermark: int) -> tuple[list[ModelRows], list[Rejected], int, int]:
@@ -168,15 +175,15 @@ class Reader:
 
 def decode(records: Sequence[Record]) -> Decoded:
     """Decode each record without expecting anything."""
-    return Decoded(records, [_content(record, 500) for record in records])
+    return Decoded(records, [_content(record, 500) for record in bare(records)])
 
 
-def is_plain(record: Record) -> bool:
+def is_plain(record: Bare) -> bool:
     """Say whether a record's headers leave its value as it is."""
     return len(record.headers) <= MAX_HEADERS and not is_structured(record.headers)
 
 
-def _content(record: Record, max_features: int) -> Content:
+def _content(record: Bare, max_features: int) -> Content:
     try:
         if record.value is not None and is_columnar(record.value):
             return decode_columnar(record.value, max_features=max_features)

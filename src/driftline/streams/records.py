@@ -12,20 +12,11 @@ from driftline.contracts.columnar_decoding import EventColumns
 from driftline.contracts.errors import DecodeError
 from driftline.contracts.events import InferenceEvent
 from driftline.contracts.typed_events import TypedEvent
+from driftline.streams.received import Records
 
 
-class Record(Protocol):
-    """What a consumer hands over: bytes, and where they stood."""
-
-    @property
-    def topic(self) -> str:
-        """Where it stood."""
-        ...
-
-    @property
-    def partition(self) -> int:
-        """Where it stood."""
-        ...
+class Bare(Protocol):
+    """A record without its topic and partition."""
 
     @property
     def offset(self) -> int:
@@ -51,6 +42,25 @@ class Record(Protocol):
     def headers(self) -> Sequence[tuple[str, bytes | None]]:
         """Its headers."""
         ...
+
+
+class Record(Bare, Protocol):
+    """What a consumer hands over: bytes, and where they stood."""
+
+    @property
+    def topic(self) -> str:
+        """Where it stood."""
+        ...
+
+    @property
+    def partition(self) -> int:
+        """Where it stood."""
+        ...
+
+
+def bare(records: Sequence[Record]) -> Sequence[Bare]:
+    """Return the records in the form in which a column of them is read soonest."""
+    return records.bare if isinstance(records, Records) else records
 
 
 @dataclass(frozen=True)
@@ -84,6 +94,15 @@ Content = TypedEvent | InferenceEvent | EventColumns | DecodeError
 _offset = attrgetter("offset")
 
 
+def before(records: Sequence[Record], offset: int) -> int:
+    """Return how many of some records in offset order stand before an offset."""
+    held = bare(records)
+    i = offset - held[0].offset if held else 0
+    if 0 <= i < len(held) and held[i].offset == offset:  # no gap before it
+        return i
+    return bisect_left(held, offset, key=_offset)
+
+
 @dataclass(frozen=True)
 class Decoded:
     """Records in offset order, and what was in each."""
@@ -97,10 +116,7 @@ class Decoded:
 
     def before(self, offset: int) -> int:
         """Return how many of the records stand before an offset."""
-        i = offset - self.records[0].offset if self.records else 0
-        if 0 <= i < len(self.records) and self.records[i].offset == offset:  # no gap before it
-            return i
-        return bisect_left(self.records, offset, key=_offset)
+        return before(self.records, offset)
 
     def part(self, start: int, stop: int | None = None) -> Decoded:
         """Return the records from one place to another."""

@@ -38,8 +38,7 @@ class ReferenceFeed:
                 self._sequence = max(self._sequence, sequence)
 
     async def wait_for(self, versions: Iterable[tuple[str, str]]) -> None:
-        """Refresh, and wait a little for the reference of a version that a registered model has not shown before; once for each version."""
-        await self.refresh()
+        """Wait a little for the reference of a version that a registered model has not shown before; once for each version. Refresh first."""
         deadline = time.monotonic() + self._wait_s
         for model, version in sorted(set(versions) - self._given_up):
             while self.book.has(model) and not self.book.knows(model, version):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from driftline.contracts.columnar_decoding import EventColumns
 from driftline.contracts.errors import DecodeError
 from driftline.contracts.typed_events import TypedEvent
-from driftline.streams.records import Decoded, Part, Rejected
+from driftline.streams.records import Decoded, Part, Rejected, bare
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -42,7 +42,7 @@ class Run(NamedTuple):
 def run_of(items: Decoded) -> Run:
     """Return the rows of decoded records, none of which is an error."""
     contents = items.contents
-    appended = np.array([record.timestamp for record in items.records], np.int64)
+    appended = np.array([record.timestamp for record in bare(items.records)], np.int64)
     if EventColumns not in set(map(type, contents)):
         each = np.arange(len(contents))
         return Run(np.array([c.event_time for c in contents], np.int64), appended, np.zeros(len(each), np.bool_), each, each)  # type: ignore[union-attr]  # JSON events

@@ -69,6 +69,7 @@ class Summarise:
 
     async def take(self, batch: Batch) -> None:
         """Take one batch in, in pieces that fit in memory."""
+        await self._feed.refresh()
         for i, piece in enumerate(self._reader.pieces(batch.records)):
             items = await self._admission.judged(piece)
             await self._feed.wait_for(items.versions())

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
-if TYPE_CHECKING:
-    from aiokafka.structs import ConsumerRecord
+from driftline.streams.received import Records
 
 
 class Batch(ConsumerMessage):
@@ -23,8 +19,8 @@ class Batch(ConsumerMessage):
 
     __slots__ = ("epoch", "follows", "records")
 
-    def __init__(self, tp: TP, records: Sequence[ConsumerRecord], epoch: int, follows: int | None, generation_id: int) -> None:
-        last = records[-1]
+    def __init__(self, tp: TP, records: Records, epoch: int, follows: int | None, generation_id: int) -> None:
+        last = records.bare[-1]
         # Faust counts, tracks and drops messages by offset: the last one is where the batch has brought the partition.
         super().__init__(
             tp.topic,
@@ -48,7 +44,7 @@ class Batch(ConsumerMessage):
     @property
     def first(self) -> int:
         """Offset of the first record."""
-        return int(self.records[0].offset)
+        return int(self.records.bare[0].offset)
 
     @property
     def next(self) -> int:

@@ -21,6 +21,7 @@ from faust.types import TP
 from faust.types.tuples import Message, ack_lock
 
 from driftline.streams.failstop import die, or_die
+from driftline.streams.received import Records
 from driftline.streams.transport.batch import Batch
 from driftline.streams.transport.positions import PositionBeyondEnd, StartPosition, start_position
 from driftline.streams.transport.thread import BatchConsumerThread
@@ -122,11 +123,11 @@ class BatchConsumer(Consumer):
             for tp, records in (await self._poll(timeout)).items():
                 if not self.flow_active or self.epoch != epoch or self.app.consumer_generation_id != generation:
                     return  # with records in hand: a rebalance or a rewind has begun
-                follows = self._tracker.deliver(tp, records[-1].offset + 1)
+                follows = self._tracker.deliver(tp, records.bare[-1].offset + 1)
                 yield tp, Batch(tp, records, epoch, follows, generation)
         self._handing_over = False
 
-    async def _poll(self, timeout_s: float) -> Mapping[TP, list[Any]]:
+    async def _poll(self, timeout_s: float) -> Mapping[TP, Records]:
         # A partition that a rebalance has just brought is running already, and not yet sought.
         active = self._get_active_partitions() & self._tracker.partitions
         if not active:

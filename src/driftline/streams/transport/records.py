@@ -9,17 +9,19 @@ come this far (``tests/poison/test_raw_batches.py``).
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from typing import Any, Final
 
-import msgspec
-from aiokafka.consumer import fetcher
 from aiokafka.record.default_records import _DefaultRecordBatchPy, _DefaultRecordPy
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import decode_varint
+from crc32c import crc32c
 
+# Where things stand in a batch: after its offset and length (12 bytes) the rest, in it the format, and after the checksum what that is of.
 _PREAMBLE: Final = 12
+_MAGIC: Final = 16
+_CHECKED_FROM: Final = 21
+_FORMAT_2: Final = 2
 
 
 class ReadableRecords:
@@ -27,6 +29,7 @@ class ReadableRecords:
 
     def __init__(self, raw: bytes) -> None:
         self._raw = raw
+        self._at = 0
         self._records = MemoryRecords(raw)
 
     def has_next(self) -> bool:
@@ -36,7 +39,10 @@ class ReadableRecords:
     def next_batch(self) -> ReadableBatch | None:
         """Return the next batch."""
         batch = self._records.next_batch()
-        return None if batch is None else ReadableBatch(batch, self._raw)
+        if batch is None:
+            return None
+        start, self._at = self._at, self._at + _PREAMBLE + int.from_bytes(self._raw[self._at + 8 : self._at + _PREAMBLE])
+        return ReadableBatch(batch, memoryview(self._raw)[start : self._at])
 
     def size_in_bytes(self) -> int:
         """Return the length of all that was fetched."""
@@ -46,7 +52,7 @@ class ReadableRecords:
 class ReadableBatch:
     """A batch as aiokafka reads it or, where a header's name is no text, as we do."""
 
-    def __init__(self, batch: Any, raw: bytes) -> None:
+    def __init__(self, batch: Any, raw: memoryview) -> None:
         self._batch = batch
         self._raw = raw
 
@@ -57,52 +63,29 @@ class ReadableBatch:
         return next(self._batch)
 
     def __iter__(self) -> Iterator[Any]:
+        return iter(self.records())
+
+    def records(self) -> list[Any]:
+        """Return all records."""
         try:
-            return iter(list(self._batch))
+            return list(self._batch)
         except UnicodeDecodeError:
-            return _read_again(self._raw, self._batch.base_offset)
+            return list(_read_again(self._raw))
+
+    def validate_crc(self) -> bool:
+        """Say whether the batch is as its producer wrote it: by the processor's own instruction, in a tenth of the time."""
+        if self._raw[_MAGIC] < _FORMAT_2:
+            return bool(self._batch.validate_crc())
+        return bool(crc32c(self._raw[_CHECKED_FROM:]) == self._batch.crc)
 
 
-class Received(msgspec.Struct, gc=False):
-    """aiokafka's ``ConsumerRecord``, made in less than half the time, and nothing that the garbage collector has to look at."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    timestamp_type: int
-    key: bytes | None
-    value: bytes | None
-    checksum: int | None
-    serialized_key_size: int
-    serialized_value_size: int
-    headers: tuple[tuple[str, bytes], ...]
-
-
-def install() -> None:
-    """Have aiokafka's fetcher read this way, in this process."""
-    fetcher.MemoryRecords = ReadableRecords
-    fetcher.ConsumerRecord = Received
-
-
-def _read_again(raw: bytes, base_offset: int) -> Iterator[_DefaultRecordPy]:
-    batch = _DefaultRecordBatchPy(bytearray(_batch_at(raw, base_offset)))
+def _read_again(raw: memoryview) -> Iterator[_DefaultRecordPy]:
+    batch = _DefaultRecordBatchPy(bytearray(raw))
     batch._maybe_uncompress()  # noqa: SLF001  # its own reader would decode the names
     at: int = batch._pos  # noqa: SLF001
     for _ in range(batch._num_records):  # noqa: SLF001
         record, at = _record(batch, batch._buffer, at)  # noqa: SLF001
         yield record
-
-
-def _batch_at(raw: bytes, base_offset: int) -> bytes:
-    at = 0
-    while at + _PREAMBLE <= len(raw):
-        offset, length = struct.unpack_from(">qi", raw, at)
-        if offset == base_offset:
-            return raw[at : at + _PREAMBLE + length]
-        at += _PREAMBLE + length
-    msg = f"no batch begins at offset {base_offset}"
-    raise LookupError(msg)
 
 
 def _record(batch: Any, buffer: bytearray, at: int) -> tuple[_DefaultRecordPy, int]:

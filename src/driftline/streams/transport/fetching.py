@@ -1,0 +1,90 @@
+"""What was fetched, handed over a whole batch of the log at a time: aiokafka makes and counts each record by itself, in Python.
+
+Which batches are read (of transactions that were not taken back, and no control batches) is aiokafka's rule, unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from aiokafka.consumer import fetcher
+from aiokafka.errors import CorruptRecordException
+
+from driftline.streams.received import Records
+from driftline.streams.transport.records import ReadableRecords
+
+
+class WholeBatches(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka ships no types
+    """aiokafka's ``PartitionRecords``, of which runs of records are taken."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._batches = self._read()
+        self._held: list[Any] = []
+        self._held_end = 0
+
+    def take(self, most: int | None) -> Records:
+        """Return the next records, at most so many; none when there are no more. ``next_fetch_offset`` is then the place after them."""
+        taken: list[Any] = []
+        while most is None or len(taken) < most:
+            if not self._held:
+                batch = next(self._batches, None)
+                if batch is None:
+                    break
+                self._held, self._held_end = batch
+            room = len(self._held) if most is None else most - len(taken)
+            part, self._held = self._held[:room], self._held[room:]
+            taken = taken + part if taken else part
+            # Of a compacted batch the last offsets may be gone: the next fetch has to begin after them all the same.
+            self.next_fetch_offset = part[-1].offset + 1 if self._held else self._held_end
+        return Records(self._tp.topic, self._tp.partition, taken)
+
+    def _read(self) -> Iterator[tuple[list[Any], int]]:
+        """Yield the records of each batch that has some to be read, and the offset after it."""
+        while self._records.has_next():
+            batch = self._records.next_batch()
+            if self._check_crcs and not batch.validate_crc():
+                raise CorruptRecordException(f"Invalid CRC - {self._tp}")
+            if not self._taken_back(batch) and not batch.is_control_batch:
+                found = batch.records()
+                if found and found[0].offset < self.next_fetch_offset:
+                    found = [record for record in found if record.offset >= self.next_fetch_offset]
+                if found:
+                    yield found, batch.next_offset
+                    continue
+            self.next_fetch_offset = batch.next_offset
+
+    def _taken_back(self, batch: Any) -> bool:
+        """Say whether a batch belongs to a transaction that was aborted."""
+        if self._isolation_level != fetcher.READ_COMMITTED or batch.producer_id is None:
+            return False
+        self._consume_aborted_up_to(batch.base_offset)
+        if batch.is_control_batch and self._contains_abort_marker(batch):
+            self._aborted_producers.discard(batch.producer_id)
+        return bool(batch.is_transactional) and batch.producer_id in self._aborted_producers
+
+
+class Fetched(fetcher.FetchResult):  # type: ignore[misc]  # aiokafka ships no types
+    """aiokafka's ``FetchResult``, which gives out runs of records."""
+
+    def __init__(self, tp: Any, *, assignment: Any, partition_records: WholeBatches, backoff: float) -> None:
+        super().__init__(tp, assignment=assignment, partition_records=partition_records, backoff=backoff)
+        self._whole = partition_records
+
+    def getall(self, max_records: int | None = None) -> Records | list[Any]:
+        """Return the records that are there, at most so many."""
+        if not self.check_assignment(self._topic_partition) or not self.has_more():
+            return []
+        records: Records = self._whole.take(max_records)
+        self._update_position()
+        if max_records is None or len(records) < max_records:
+            self._partition_records = None  # there is no more
+        return records
+
+
+def install() -> None:
+    """Have aiokafka's fetcher read this way, in this process."""
+    fetcher.MemoryRecords = ReadableRecords
+    fetcher.PartitionRecords = WholeBatches
+    fetcher.FetchResult = Fetched

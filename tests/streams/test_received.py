@@ -1,0 +1,90 @@
+"""Records as one sequence: the same records, whichever way one looks at them; and fetched batches cut anywhere give all of them, once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import crc32c
+import pytest
+from aiokafka.consumer import fetcher
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.structs import TopicPartition
+from hypothesis import given
+from hypothesis import strategies as st
+
+from driftline.streams.received import Received, Records
+from driftline.streams.records import before
+from driftline.streams.transport.fetching import WholeBatches
+from driftline.streams.transport.records import ReadableRecords
+
+TP = TopicPartition("t", 3)
+HEADER = [("kind", b"x")]
+#: Offsets that a log left out before each record; where a batch ends; and whether it is compressed.
+logs = st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.booleans()), min_size=1, max_size=40)
+
+
+def log(shape: list[tuple[int, bool, bool]]) -> tuple[bytes, list[int]]:
+    """Return batches as a broker sends them, and the offsets of the records in them."""
+    raw, offsets, offset = b"", [], 0
+    builder, base = None, 0
+    for gap, ends, compressed in shape:
+        offset += gap
+        if builder is None:
+            builder, base = DefaultRecordBatchBuilder(2, 1 if compressed else 0, 0, -1, -1, -1, 1 << 20), offset
+        builder.append(offset - base, 1000 + offset, None if gap else b"k", b"v%d" % offset, HEADER if ends else [])
+        offsets.append(offset)
+        offset += 1
+        if ends:
+            raw, builder = raw + placed(builder, base), None
+    return raw + (placed(builder, base) if builder is not None else b""), offsets
+
+
+def placed(builder: Any, base: int) -> bytes:
+    content = bytearray(builder.build())
+    content[:8] = base.to_bytes(8, "big")  # not under the checksum
+    return bytes(content)
+
+
+def opened(raw: bytes, first: int = 0, records: Any = ReadableRecords, kind: Any = WholeBatches) -> Any:
+    return kind(TP, records(raw), [], first, None, None, True, fetcher.READ_COMMITTED)
+
+
+@given(logs, st.integers(1, 9), st.integers(0, 12))
+def test_what_was_fetched_is_what_aiokafka_reads_wherever_it_is_cut(shape: list[tuple[int, bool, bool]], most: int, first: int) -> None:
+    raw, offsets = log(shape)
+    theirs_read = opened(raw, first, MemoryRecords, fetcher.PartitionRecords)
+    theirs = list(theirs_read)
+    ours_read, ours, ends = opened(raw, first), [], []
+    while len(taken := ours_read.take(most)):
+        assert len(taken) <= most
+        ours += list(taken)
+        ends.append(ours_read.next_fetch_offset)
+    assert [r.offset for r in ours] == [r.offset for r in theirs]
+    assert first or [r.offset for r in ours] == offsets
+    for mine, other in zip(ours, theirs, strict=True):
+        assert (mine.topic, mine.partition, mine.timestamp, mine.key, mine.value, mine.headers) == (
+            other.topic, other.partition, other.timestamp, other.key, other.value, other.headers,
+        )  # fmt: skip
+    assert ends == sorted(ends)
+    assert ours_read.next_fetch_offset == theirs_read.next_fetch_offset
+    assert list(opened(raw, first).take(None)) == ours
+
+
+def test_a_batch_that_is_not_as_it_was_written_is_refused() -> None:
+    raw, _ = log([(0, True, False)] * 3)
+    spoilt = bytearray(raw)
+    spoilt[-3] ^= 1
+    with pytest.raises(CorruptRecordException):
+        opened(bytes(spoilt)).take(None)
+    assert len(opened(raw).take(None)) == 3
+    assert ReadableRecords(raw).next_batch()._raw[17:21].tobytes() == crc32c.crc32c(raw[21 : len(raw) // 3]).to_bytes(4, "big")  # type: ignore[union-attr]
+
+
+def test_a_part_of_the_records_is_records() -> None:
+    bare = [Received("", 0, offset, 7, None, b"v", [("a", b"b")]) for offset in (3, 5, 6)]
+    records = Records("t", 1, bare)
+    assert records[1] == Received("t", 1, 5, 7, None, b"v", (("a", b"b"),)) == records[1:][0] == list(records)[1]
+    assert [record.offset for record in records[-2:]] == [5, 6]
+    assert [before(records, offset) for offset in (0, 3, 4, 5, 6, 7)] == [0, 0, 1, 1, 2, 3]
