@@ -19,6 +19,7 @@ from driftline.contracts.times import EARLIEST_MS, LATEST_MS, parse_time
 MOST_MODELS = 256
 
 _BACKSLASH = b"\\"
+_OBJECT = ord("{")
 
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARS)]
 _Class = Annotated[str, msgspec.Meta(max_length=MAX_ID_CHARS)]
@@ -107,7 +108,7 @@ class TypedDecoder:
 
 
 def _is_object(raw: msgspec.Raw) -> bool:
-    return bytes(memoryview(raw)[:1]) == b"{"
+    return memoryview(raw)[0] == _OBJECT
 
 
 def _odd(raws: Sequence[bytes | None]) -> set[int]:

@@ -61,7 +61,7 @@ class Join:
         self._publisher = Publisher(app, settings.kafka)
         self._reached: dict[TP, Reached] = {}
         self._opened: set[TP] = set()
-        self._told_at: dict[TP, float] = {}
+        self._told_at = 0.0
         self._continuity = Continuity()
         self._look_again = 0.0
         self._working = asyncio.Lock()
@@ -79,11 +79,12 @@ class Join:
             self._renew(self._app.consumer.epoch)
             if self._continuity.judge(batch, self._app.consumer) is not Fit.NEXT:
                 return
-            await self._feed.refresh()
             known = await self._known(batch.tp)
             expected = known.position or None
             records = batch.records[before(batch.records, known.position) :]
             poll = self._read(records, self._settings)
+            if poll.predictions or poll.labels:
+                await self._feed.refresh()
             models = {p.model for p in poll.predictions}
             admitted = await self._admission.models(models)
             if len(admitted) < len(models):  # summarise makes dead letters of them
@@ -138,9 +139,10 @@ class Join:
         self._opened.add(tp)
         self._reached[tp] = reached
         now = time.monotonic()
-        if not (silent and more) or now - self._told_at.get(tp, 0.0) >= _TELL_EVERY_S:
-            self._told_at[tp] = now
-            await self._progress.tell({tp.partition: reached})
+        if not more or now - self._told_at >= _TELL_EVERY_S:
+            # Whatever it is, it costs a message to every partition of the summaries: of all partitions together.
+            self._told_at = now
+            await self._progress.tell({tp.partition: reached for tp, reached in self._reached.items()})
 
     def _said(self, tp: TP, sequence: int, rejected: Sequence[Rejected], changes: Sequence[OutcomeChange]) -> list[OutboxRow]:
         owner = self._owner(tp)

@@ -19,7 +19,7 @@ from driftline.contracts.json_values import decode_features
 from driftline.contracts.paths import flattened
 from driftline.contracts.settings import ModelSettings, Settings
 from driftline.contracts.times import parse_duration
-from driftline.contracts.typed_events import TypedDecoder
+from driftline.contracts.typed_events import TypedDecoder, TypedEvent
 from driftline.detectors.places import places_in, places_of
 from driftline.detectors.rows import listed
 from driftline.detectors.sample import kept_features
@@ -28,8 +28,8 @@ from driftline.streams.columnar_paths import least_names, leaves
 from driftline.streams.columnar_rows import predictions_and_scores
 from driftline.streams.json_rows import JsonEvent, score_of
 from driftline.streams.pii import pii_secret
-from driftline.streams.reading import FAR_AHEAD, is_plain
-from driftline.streams.records import Record, Rejected, bare
+from driftline.streams.reading import AT_ONCE, FAR_AHEAD, is_plain
+from driftline.streams.records import Bare, Record, Rejected, bare
 
 Ints = NDArray[np.int64]
 _PLACES = 1 << 63
@@ -53,6 +53,11 @@ class Poll:
         if event_time <= bound:
             self.watermark = max(self.watermark, event_time)
 
+    def reach_all(self, times: Ints, fit: NDArray[np.bool_], bounds: Ints | int) -> None:
+        """Note the times of the events that are ``fit`` for use, likewise."""
+        self.newest = max(self.newest, int(times[fit].max(initial=0)))
+        self.watermark = max(self.watermark, int(times[fit & (times <= bounds)].max(initial=0)))
+
 
 class PredictionReader:
     """Reads polls of one process. Bad records are summarise's to reject: each is a dead letter once.
@@ -66,11 +71,36 @@ class PredictionReader:
     def __call__(self, records: Sequence[Record], settings: Settings) -> Poll:
         """Return the predictions that the sample keeps, in the order of the log."""
         poll = Poll()
-        skew = parse_duration(settings.worker.allowed_skew)
-        secret = pii_secret(settings)
+        for start in range(0, len(records), AT_ONCE):
+            self._read(poll, bare(records[start : start + AT_ONCE]), settings)
+        return poll
+
+    def _read(self, poll: Poll, records: Sequence[Bare], settings: Settings) -> None:
+        contents = list(self._decode(records, settings))
+        kind = type(contents[0])
+        # Nearly always: of one model, and read alike.
+        if issubclass(kind, TypedEvent) and len(set(map(type, contents))) == 1:
+            found = self._alike(poll, records, cast("Sequence[TypedEvent]", contents), settings)
+        else:
+            found = self._mixed(poll, records, contents, settings)
+        poll.predictions += found
+
+    @staticmethod
+    def _alike(poll: Poll, records: Sequence[Bare], events: Sequence[TypedEvent], settings: Settings) -> list[PredictionRow]:
+        times = np.array([event.event_time for event in events], np.int64)
+        bounds = np.array([record.timestamp for record in records], np.int64) + parse_duration(settings.worker.allowed_skew)
+        poll.reach_all(times, times <= bounds + FAR_AHEAD, bounds)
+        own, secret = settings.model(events[0].model), pii_secret(settings)
+        kept = (i for i in within([event.event_id for event in events], own.outcome_sample) if times[i] <= bounds[i] + FAR_AHEAD)
+        return [_prediction(events[i], own, secret) for i in kept]
+
+    def _mixed(
+        self, poll: Poll, records: Sequence[Bare], contents: Sequence[JsonEvent | EventColumns | None], settings: Settings
+    ) -> list[PredictionRow]:
+        skew, secret = parse_duration(settings.worker.allowed_skew), pii_secret(settings)
         found: list[tuple[int, PredictionRow]] = []
         by_model: dict[str, list[tuple[int, JsonEvent]]] = {}
-        for i, (record, content) in enumerate(zip(bare(records), self._decode(records, settings), strict=True)):
+        for i, (record, content) in enumerate(zip(records, contents, strict=True)):
             bound = record.timestamp + skew
             if isinstance(content, EventColumns):
                 found += [(i, row) for row in _column_rows(poll, bound, content, settings.model(content.model), secret)]
@@ -85,13 +115,11 @@ class PredictionReader:
                 i, event = events[j]
                 found.append((i, _prediction(event, own, secret)))
         found.sort(key=itemgetter(0))
-        poll.predictions = [row for _, row in found]
-        return poll
+        return [row for _, row in found]
 
-    def _decode(self, records: Sequence[Record], settings: Settings) -> Iterator[JsonEvent | EventColumns | None]:
-        read = bare(records)
-        plain = [record.value if not record.headers or is_plain(record) else None for record in read]
-        for record, event in zip(read, self._typed.decode(plain)[0], strict=True):
+    def _decode(self, records: Sequence[Bare], settings: Settings) -> Iterator[JsonEvent | EventColumns | None]:
+        plain = [record.value if not record.headers or is_plain(record) else None for record in records]
+        for record, event in zip(records, self._typed.decode(plain)[0], strict=True):
             if event is not None:
                 yield event
                 continue
@@ -124,8 +152,7 @@ def _kept(places: Ints, share: float) -> Ints:
 
 def _column_rows(poll: Poll, bound: int, events: EventColumns, settings: ModelSettings, secret: bytes) -> Iterator[PredictionRow]:
     fit = ~events.flawed & (events.times <= bound + FAR_AHEAD)
-    poll.newest = max(poll.newest, int(events.times[fit].max(initial=0)))
-    poll.watermark = max(poll.watermark, int(events.times[fit & (events.times <= bound)].max(initial=0)))
+    poll.reach_all(events.times, fit, bound)
     index = np.flatnonzero(fit)
     index = index[_kept(places_in(events.ids, events.id_offsets)[index], settings.outcome_sample)]
     if not len(index):

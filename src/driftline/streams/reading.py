@@ -28,7 +28,7 @@ __all__ = ["FAR_AHEAD", "Decoded", "ModelRows", "Reader", "Record", "Rejected", 
 #: An event this much further ahead of its append time than the allowed skew is a dead letter: a pane of its own would stay open until then.
 FAR_AHEAD = DAY_MS
 #: Records decoded at once. What is made of them (a kilobyte or two each) should still be in the processor's cache when it is counted, and let go of.
-_AT_ONCE = 512
+AT_ONCE = 512
 #: In place of what was given out already, and may be forgotten.
 _GONE = DecodeError("given out")
 
@@ -75,8 +75,8 @@ class Reader:
 
         A record of a few kilobytes may hold 64 MiB, and a poll brings thousands.
         """
-        for start in range(0, len(records), _AT_ONCE):
-            yield from self._pieces(records[start : start + _AT_ONCE], budget)
+        for start in range(0, len(records), AT_ONCE):
+            yield from self._pieces(records[start : start + AT_ONCE], budget)
 
     def _pieces(self, records: Sequence[Record], budget: int | None) -> Iterator[Decoded]:
         plain = bare(records)

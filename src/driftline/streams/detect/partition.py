@@ -48,6 +48,7 @@ class DetectPartition:
         self._q = q
         self._book = ReferenceBook()
         self._seen_references = 0
+        self._looked = False
         self._refresh()
         image = detection.load(engine, q)
         #: What comes next for the memory, and for SQL, which may be a checkpoint interval behind.
@@ -89,8 +90,7 @@ class DetectPartition:
         memory runs ahead, and a successor goes on from what SQL has.
         """
         fresh = [r for r in records if r.offset >= (self.next_offset or 0)]
-        if fresh:
-            self._refresh()
+        self._looked = False
         for record in fresh:
             self.next_offset = record.offset + 1
             self._take_in(record)
@@ -122,8 +122,10 @@ class DetectPartition:
             self._pending.undecodable.append(letter_row(self.owner, Rejected(record, error), "detect", self._settings.limits))
             return
         if isinstance(message, BlockSummary):
+            self._look()
             self._revise(message, self._pending)
         elif isinstance(message, OutcomeDelta):
+            self._look()
             self._take(message, self._pending)
         else:
             self._pending.sources.append(self._clock.advance(message))
@@ -225,6 +227,8 @@ class DetectPartition:
             labels_idle=self._clock.idle(JOIN_LABELS),
             passed=max(features, before.features, self._clock.passed(SUMMARISE), before.passed),
         )
+        if (marks.moments, marks.passed) != (before.moments, before.passed):
+            self._look()
         if marks.moments != before.moments:
             for model in sorted(self._cells.models()):
                 self._monitor(model).advance(marks, said)
@@ -302,6 +306,12 @@ class DetectPartition:
             *((RETRAIN_TRIGGERS, m.model, m) for m in said.triggers),
         ]
         return [OutboxRow(owner=self.owner, topic=topic.name, key=model.encode(), value=encode_json(m)) for topic, model, m in messages]
+
+    def _look(self) -> None:
+        """Refresh once for the records that were handed over together: most of them are often progress from which nothing follows."""
+        if not self._looked:
+            self._looked = True
+            self._refresh()
 
     def _refresh(self) -> None:
         """Take in references stored since the last look: they are stored before anybody can send a summary made with them."""
