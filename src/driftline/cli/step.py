@@ -128,7 +128,7 @@ def _run_faust(settings: Settings, step: str, supervisor: str | None) -> int:
 
 
 def _spare_collector() -> None:
-    """Have the garbage collector leave alone what was made until here (half a million objects of the libraries), and look after a poll, not within it."""
+    """Have the garbage collector leave alone what was made until here, half a million objects of the libraries, and look after a poll, not within."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG_MOST, 10, 10)
