@@ -91,8 +91,8 @@ def detected(asked: dict[str, Any]) -> dict[str, Any]:
             "at most half of window_size",
         ),
         (detected({"name": "eddm", "parameters": {"beta": 0.97}}), "models.a.detectors.0.parameters.beta", 0.97, "at most alpha (0.95)"),
-        (detected({"name": "ddm", "on": ["temp"]}), "models.a.detectors.0.on", "temp", "errors"),
-        (detected({"name": "adwin", "on": ["x", "x"]}), "models.a.detectors.0.on", None, "each column once"),
+        (detected({"name": "ddm", "reads": ["temp"]}), "models.a.detectors.0.reads", "temp", "errors"),
+        (detected({"name": "adwin", "reads": ["x", "x"]}), "models.a.detectors.0.reads", None, "each column once"),
         ({"models": {"a": {"label_wait": "never"}}}, "models.a.label_wait", "never", "or auto"),
         ({"models": {"a": {"policy": {"train_window": "most"}}}}, "models.a.policy.train_window", "most", "or all"),
         ({"models": {"a": {"policy": {"min_rows": 0}}}}, "models.a.policy.min_rows", 0, "from 1"),
@@ -187,7 +187,11 @@ def test_a_duration_survives_being_written(millis: int) -> None:
 
 def test_a_detector_named_alone_reads_what_it_is_made_for() -> None:
     one, other, third = build_settings(
-        {"defaults": {"detectors": [{"name": "adwin"}, {"name": "ddm"}, {"name": "kswin", "on": ["temp"], "parameters": {"stride": 1, "alpha": 1}}]}}
+        {
+            "defaults": {
+                "detectors": [{"name": "adwin"}, {"name": "ddm"}, {"name": "kswin", "reads": ["temp"], "parameters": {"stride": 1, "alpha": 1}}]
+            }
+        }
     ).defaults.detectors
     assert (one.columns, one.series, one.role) == (("features",), "means", "describe")
     assert other.columns == ("errors",)

@@ -17,6 +17,7 @@ from driftline.cli.commands.config import config_app
 from driftline.cli.commands.db import db_app
 from driftline.cli.commands.dead_letters import dead_letters_app
 from driftline.cli.commands.decisions import decisions
+from driftline.cli.commands.detectors import detectors
 from driftline.cli.commands.explain import explain
 from driftline.cli.commands.health import health
 from driftline.cli.commands.init import init
@@ -98,6 +99,7 @@ app.add_typer(models_app, name="models")
 app.command()(decisions)
 app.command()(explain)
 app.command()(calibrate)
+app.command()(detectors)
 app.add_typer(reference_app, name="reference")
 app.add_typer(dead_letters_app, name="dead-letters")
 

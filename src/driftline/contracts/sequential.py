@@ -131,12 +131,13 @@ SEQUENTIAL: dict[str, Kind] = {
 class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One sequential detector by its name, over one or more series.
 
-    ``on``: ``features`` (every numeric feature and the score), ``errors`` (of the outcomes), or names of columns. A detector of errors reads errors
-    only. ``describe``: its changes stand in findings; ``decide``: it opens episodes by itself, outside the alarm budget.
+    ``reads``: ``features`` (every numeric feature and the score), ``errors`` (of the outcomes), or names of columns; ``on`` would be a truth value
+    in YAML. A detector of errors reads errors only. ``describe``: its changes stand in findings; ``decide``: it opens episodes by itself, outside the
+    alarm budget.
     """
 
     name: str
-    on: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
     series: Series = "means"
     role: Literal["describe", "decide"] = "describe"
     parameters: dict[str, bool | int | float | str] = {}
@@ -144,7 +145,7 @@ class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     @property
     def columns(self) -> tuple[str, ...]:
         """Return what is read: as named, else errors for a detector of errors, features for the others."""
-        return self.on or (ERRORS if SEQUENTIAL[self.name].reads == "errors" else FEATURES,)
+        return self.reads or (ERRORS if SEQUENTIAL[self.name].reads == "errors" else FEATURES,)
 
 
 def check_detector(place: str, asked: DetectorSettings) -> None:
@@ -169,11 +170,11 @@ def check_detector(place: str, asked: DetectorSettings) -> None:
         if isinstance(low, int | float) and isinstance(high, int | float) and low > factor * high:
             raise SettingsError(f"{place}.parameters.{less}", low, f"at most {'' if factor == 1 else 'half of '}{more} ({high:g})")
     if kind.reads == "errors":
-        wrong = next((column for column in asked.on if column != ERRORS), None)
+        wrong = next((column for column in asked.reads if column != ERRORS), None)
         if wrong is not None:
-            raise SettingsError(f"{place}.on", wrong, f"{ERRORS}: {asked.name} reads errors only")
-    if len(set(asked.on)) < len(asked.on):
-        raise SettingsError(f"{place}.on", list(asked.on), "each column once")
+            raise SettingsError(f"{place}.reads", wrong, f"{ERRORS}: {asked.name} reads errors only")
+    if len(set(asked.reads)) < len(asked.reads):
+        raise SettingsError(f"{place}.reads", list(asked.reads), "each column once")
 
 
 def parameters_of(name: str, given: Mapping[str, ParameterValue]) -> dict[str, ParameterValue]:

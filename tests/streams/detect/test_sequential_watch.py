@@ -25,9 +25,9 @@ from driftline.detectors.sequential.watches import asked_for, watches_of
 
 ASKED: list[dict[str, Any]] = [
     {"name": "adwin", "parameters": {"clock": 1, "grace_period": 5}},
-    {"name": "page_hinkley", "on": ["x"], "series": "rows", "parameters": {"threshold": 20}},
-    {"name": "kswin", "on": ["x"], "series": "rows"},
-    {"name": "adwin", "on": ["x"], "series": "row_squares"},
+    {"name": "page_hinkley", "reads": ["x"], "series": "rows", "parameters": {"threshold": 20}},
+    {"name": "kswin", "reads": ["x"], "series": "rows"},
+    {"name": "adwin", "reads": ["x"], "series": "row_squares"},
     {"name": "ddm"},
     {"name": "fhddm"},
     {"name": "hddmw", "parameters": {"two_sided_test": True}},
@@ -90,7 +90,7 @@ def test_describers_open_nothing_and_leave_the_rest_as_it_is(expected: dict[str,
 
 @pytest.mark.parametrize("deciders", [("adwin",), ()])
 def test_a_decider_opens_an_episode_by_itself_and_says_so(deciders: tuple[str, ...], tmp_path: Path) -> None:
-    asked = [] if deciders else [{"name": "page_hinkley", "on": ["x"], "role": "decide", "series": "rows", "parameters": {"threshold": 60}}]
+    asked = [] if deciders else [{"name": "page_hinkley", "reads": ["x"], "role": "decide", "series": "rows", "parameters": {"threshold": 60}}]
     told = _told(tmp_path, _settings(asked, tolerance=5.0, deciders=deciders))  # the decider has nothing to say of 1.5 sd
     opened = [a for a in told["alerts"].values() if a["status"] == "opened" and a["opened_by"] and a["opened_at"] > SHIFT]
     name = "adwin on the means of x" if deciders else "page_hinkley on the rows of x"
@@ -113,8 +113,8 @@ def test_the_watches_of_a_reference_are_those_whose_series_it_has() -> None:
         [
             DetectorSettings(name="adwin"),
             DetectorSettings(name="adwin"),
-            DetectorSettings(name="adwin", on=("x", "c", "nobody", "loss", "errors")),
-            DetectorSettings(name="page_hinkley", on=("loss",), series="rows"),
+            DetectorSettings(name="adwin", reads=("x", "c", "nobody", "loss", "errors")),
+            DetectorSettings(name="page_hinkley", reads=("loss",), series="rows"),
             DetectorSettings(name="ddm", role="decide"),
         ],
         ("adwin",),

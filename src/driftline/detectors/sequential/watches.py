@@ -17,7 +17,7 @@ from driftline.detectors.sequential.detector import NamedDetector
 from driftline.detectors.sequential.reading import ERROR, errors_of, values_of
 
 #: ``deciders: [adwin]``, written out: it looks at every pane.
-ADWIN_DECIDES = DetectorSettings(name="adwin", on=(FEATURES,), role="decide", parameters={"clock": 1, "grace_period": 5})
+ADWIN_DECIDES = DetectorSettings(name="adwin", reads=(FEATURES,), role="decide", parameters={"clock": 1, "grace_period": 5})
 
 
 @dataclass(frozen=True)
