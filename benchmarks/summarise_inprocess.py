@@ -1,8 +1,9 @@
 """What summarise costs per event, in this process alone: prebuilt records in, encoded summaries out, no broker.
 
-    .venv/bin/python -m benchmarks.summarise_inprocess [--json] [--events 100000] [--features 20] [--categorical 4] [--profile]
+    .venv/bin/python -m benchmarks.summarise_inprocess [--json] [--events 100000] [--features 20] [--categorical 4] [--slices 20] [--profile]
 
-Every form is timed in the same run, several times in turn, and reported by the median: the ratios hold where the seconds don't.
+Every form is timed in the same run, several times in turn, and reported by the median: the ratios hold where the seconds don't. With ``--slices``
+also where five features, prediction and score are counted in so many slices; and what the summaries and a pane of either kind weigh.
 """
 
 from __future__ import annotations
@@ -14,19 +15,24 @@ import pstats
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from driftline.contracts.cutting import Cut, Cuts
-from driftline.contracts.reference import NumericColumn, Reference, seal
+from driftline.contracts.reference import Column, NumericColumn, Reference, seal
 from driftline.contracts.settings import Settings, build_settings
-from driftline.contracts.summaries import encode_summary
+from driftline.contracts.summaries import decode_summary, encode_summary
+from driftline.detectors.binning import slots_of
 from driftline.detectors.columns import categorical_column, numeric_column
+from driftline.detectors.layout import layout_of
+from driftline.detectors.pane import Pane
 from driftline.detectors.parts import PartBuilder
+from driftline.detectors.slicing import Parent, Sliced, codes_of, slice_columns
 from driftline.streams.blocks import Origin, SourceBlocks
 from driftline.streams.predictions import PredictionReader
 from driftline.streams.reading import Reader
@@ -79,8 +85,8 @@ def made(events: int, features: int, categorical: int) -> Made:
     return Made(ids, [START + i * 1_000 // RATE for i in range(events)], rng.beta(2, 3, events).tolist(), columns)
 
 
-def reference_of(rows: Made) -> Reference:
-    """Return a reference of the default shape: 64 quantile bins, the most frequent categories."""
+def reference_of(rows: Made, slices: int = 0) -> Reference:
+    """Return a reference of the default shape: 64 quantile bins, the most frequent categories; and slices of as many features as that takes."""
     times = np.array(rows.times, np.int64)
     columns = [
         numeric_column(name, "feature", values, 64)[0] if isinstance(values[0], float) else categorical_column(name, "feature", values, 20, times)[0]
@@ -88,12 +94,40 @@ def reference_of(rows: Made) -> Reference:
     ]
     columns += [numeric_column("prediction", "prediction", [float(s > 0.5) for s in rows.scores], 64)[0]]
     columns += [numeric_column("score", "score", rows.scores, 64)[0]]
+    columns += list(sliced_columns(rows, columns, times, slices))
     return seal(
         Reference(
             model="made", version="1", effective_from=0, origin="built", task="classification", columns=tuple(columns), rows=len(times),
             span_start=START, span_end=START + 1,
         )
     )  # fmt: skip
+
+
+def sliced_columns(rows: Made, columns: Sequence[Column], times: NDArray[np.int64], slices: int) -> Iterator[Column]:
+    """Yield the columns of so many slices: the values of the last feature, then of the one before it ..., and all others of each."""
+    crossed = (*columns[:5], *columns[-2:])
+    made = {**rows.features, "prediction": [float(s > 0.5) for s in rows.scores], "score": rows.scores}
+    parents = [Parent(column, slots_of(column, made[column.name]), np.arange(len(times))) for column in crossed]
+    taken = {column.name for column in columns}
+    for feature in reversed(rows.features):
+        if slices < 2:
+            return
+        values = tuple(CATEGORIES[: min(slices - 1, len(CATEGORIES))])
+        slices -= len(values) + 1
+        sliced = Sliced(feature, values, codes_of(values, rows.features[feature]), hidden=False)
+        yield from (column for column, _ in slice_columns(sliced, parents, times, taken))
+
+
+def weights(records: Sequence[Record], reference: Reference) -> dict[str, float]:
+    """Return the bytes of a summary for each event, and of a pane of five seconds as the store keeps it, its sample left out."""
+    sent = summarise(records, reference)
+    layout = layout_of(reference, "features")
+    panes: dict[int, Pane] = {}
+    for raw in sent:
+        for part in decode_summary(raw).panes:  # type: ignore[union-attr]  # blocks are all there is here
+            panes.setdefault(part.start, Pane(layout, 0)).add(part)
+    sizes = [len(pane.encode()) for pane in panes.values()]
+    return {"slots": layout.slots, "bytes_per_event": round(sum(map(len, sent)) / len(records), 1), "bytes_per_pane": round(sum(sizes) / len(sizes))}
 
 
 def json_records(rows: Made) -> list[Record]:
@@ -179,6 +213,7 @@ def main() -> None:
     parser.add_argument("--features", type=int, default=20)
     parser.add_argument("--categorical", type=int, default=4)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--slices", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--profile", action="store_true", help="print the functions that cost most instead")
     given = parser.parse_args()
@@ -191,6 +226,9 @@ def main() -> None:
         "join_json_sampled": lambda: predictions(records, SAMPLED),
         "join_columnar_sampled": lambda: predictions(columnar, SAMPLED),
     }
+    sliced = reference_of(rows, given.slices) if given.slices else None
+    if sliced is not None:
+        forms |= {"json_sliced": lambda: summarise(records, sliced), "columnar_sliced": lambda: summarise(columnar, sliced)}
     if given.profile:
         for name in set(forms) - {"decode_alone"}:
             profile = cProfile.Profile()
@@ -204,6 +242,7 @@ def main() -> None:
         "bytes_per_event": round(sum(len(r.value) for r in records) / given.events),
         "events_per_cpu_second": {name: round(rate) for name, rate in middle.items()},
         "of_decode_alone": {name: round(rate / middle["decode_alone"], 2) for name, rate in middle.items()},
+        "weights": {"whole": weights(records, reference), **({"sliced": weights(records, sliced)} if sliced is not None else {})},
         "spread": {name: [round(min(each)), round(max(each))] for name, each in found.items()},
     }
     if given.json:
@@ -213,6 +252,8 @@ def main() -> None:
     for name, rate in middle.items():
         low, high = result["spread"][name]  # type: ignore[index]
         print(f"{name:22} {rate:12,.0f} events/s of CPU ({low:,} to {high:,}), {1e6 / rate:6.2f} us an event")
+    for name, told in result["weights"].items():  # type: ignore[attr-defined]
+        print(f"{name}: {told['slots']:,} slots, {told['bytes_per_event']} bytes of summary an event, {told['bytes_per_pane']:,} bytes a pane")
 
 
 if __name__ == "__main__":

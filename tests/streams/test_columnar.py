@@ -18,20 +18,34 @@ from driftline.contracts.reference import CategoricalColumn, NumericColumn, View
 from driftline.contracts.settings import build_settings
 from driftline.contracts.times import DAY_MS
 from driftline.detectors.parts import PartBuilder
+from driftline.detectors.slicing import Parent, Sliced, slice_columns
 from driftline.streams.predictions import PredictionReader
 from driftline.streams.reading import Decoded, Reader, decode
 from driftline.streams.references import ReferenceBook
 
+NONE = np.zeros(0, np.int64)
 VIEWS: list[tuple[View, str]] = [("length", "c"), ("age", "c"), ("hour", "c"), ("age", "x"), ("integer", "x"), ("length", "unknown")]
 #: From the second pane on version 1 has other features: what was read for one reference meets another.
 #: Version 2 is watched through whatever its features can be seen through.
-VIEWED = (
+_VIEWED = (
     *reference("2").columns,
     *(
         NumericColumn(name=view + source, role="feature", edges=(0.0, 1.0, 9.0), center=0.0, scale=5.0, counts=(1,) * 8, source=source, view=view)
         for view, source in VIEWS
     ),
     CategoricalColumn(name="flag", role="feature", values=("0", "1"), counts=(1,) * 6, source="c", view="boolean"),
+)
+_TOLD_APART = (("c", ("a", "1"), ("x", "prediction", "score")), ("x", ("1", "0"), ("c", "flag")))
+#: And in slices of a text and of a number.
+VIEWED = (
+    *_VIEWED,
+    *(
+        made
+        for feature, values, crossed in _TOLD_APART
+        for made, _ in slice_columns(
+            Sliced(feature, values, NONE, hidden=False), [Parent(c, NONE, NONE) for c in _VIEWED if c.name in crossed], NONE, set()
+        )
+    ),
 )
 _ONE = reference("1", T0 + PANE)
 REFERENCES = (
