@@ -6,9 +6,10 @@ import pytest
 from tests.detectors.made import START, autoregressive
 
 from driftline.contracts.reference import Reference
-from driftline.contracts.times import DAY_MS
-from driftline.detectors.decider import DeciderConfig
-from driftline.detectors.preview import own_rates, term_previews
+from driftline.contracts.times import DAY_MS, HOUR_MS
+from driftline.detectors.decider import Decider, DeciderConfig
+from driftline.detectors.layout import layout_of
+from driftline.detectors.preview import own_rates, term_previews, traffic_preview
 from driftline.detectors.reference import build_reference
 from driftline.detectors.terms import term_tables
 
@@ -90,3 +91,38 @@ def test_a_reference_that_knows_nothing_of_its_terms_says_so(reference: Referenc
     told = term_previews(bare, CONFIG, own_rates(bare))
 
     assert {t.why for t in told} == {"the reference says nothing about its wandering"}
+
+
+def test_traffic_that_alarms_within_a_day_does_so_and_half_of_it_does_not() -> None:
+    """The closed form against the decider, which reads as many events as it says."""
+    rng = np.random.default_rng(8)
+    times = np.sort(START + rng.integers(0, 30 * DAY_MS, 30_000))
+    made = build_reference(
+        model="m", version="1", task="regression", effective_from=0, origin="built", times=times, features={"x": rng.standard_normal(30_000)},
+        all_events=True,
+    )  # fmt: skip
+    told = traffic_preview(made, CONFIG)
+    assert told is not None
+    assert told.rate == pytest.approx(30_000 / 720, rel=0.01)
+    more, fewer = told.visible["day"]
+    assert more is not None
+    assert fewer is not None
+    assert fewer < 1 / told.factor < told.factor < more
+    decider, layout = Decider(made, CONFIG), layout_of(made, "features")
+    counts, normal = np.zeros(layout.slots, np.int64), told.rate
+
+    def hours(factor: float) -> int:
+        state = decider.start()
+        for hour in range(1, 400):
+            state = decider.step(state, "features", counts, START + hour * HOUR_MS, 1.0, round(normal * factor))
+            if decider.verdict(state).crossed:
+                return hour
+        return 400
+
+    assert hours(more) == pytest.approx(24, abs=5)
+    assert hours(fewer) == pytest.approx(24, abs=5)
+    assert hours(1.5) == 400
+
+
+def test_traffic_is_not_told_of_a_reference_that_is_a_part_of_its_events(reference: Reference) -> None:
+    assert traffic_preview(reference, CONFIG) is None

@@ -20,7 +20,7 @@ from driftline.detectors.bootstrap import Course, Plan, course_of, independent_c
 from driftline.detectors.decider import GATE, Decider, DeciderConfig
 from driftline.detectors.nullrun import NullRun, null_run
 from driftline.detectors.outcomes import outcome_columns
-from driftline.detectors.preview import TermPreview, term_previews
+from driftline.detectors.preview import TermPreview, TrafficPreview, term_previews, traffic_preview
 from driftline.detectors.rows import Held
 from driftline.detectors.views import features_of, viewed
 
@@ -50,6 +50,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     rates: dict[PaneKind, float]
     rate_from: str
     terms: tuple[TermPreview, ...]
+    traffic: TrafficPreview | None
     drawn_from: str
     realised: NullRun | None
 
@@ -89,6 +90,7 @@ def calibration_of(
         rates=dict(rates),
         rate_from=rate_from,
         terms=term_previews(reference, config, rates),
+        traffic=traffic_preview(reference, config),
         drawn_from=words,
         realised=realised,
     )

@@ -55,6 +55,23 @@ def visible_cells(term: TermPreview) -> tuple[str, ...]:
     return (term_name(term.term), f"{term.weight:.2%}", f"{term.tolerance:.3f}", *(text or "none" for text in texts))
 
 
+def traffic_lines(told: Calibration) -> list[str]:
+    """Return what is seen of the number of events."""
+    traffic = told.traffic
+    if traffic is None:
+        return ["Traffic is not watched: the reference can't tell how many events are normal."]
+    parts = []
+    for name, (more, fewer) in traffic.visible.items():
+        found = [*([f"{more:,.1f} times as many"] if more is not None else []), *([f"{fewer:.0%}"] if fewer is not None else [])]
+        parts.append(f"within {'an' if name == 'hour' else 'a'} {name} {' or '.join(found) or 'none'}")
+    return [
+        (
+            f"Traffic (weight {traffic.weight:.2%}): {traffic.rate:,.1f} events an hour, up to {traffic.factor:,.1f} times more or "
+            f"fewer, are normal; seen is {', '.join(parts)}."
+        )
+    ]
+
+
 def blind_lines(terms: Sequence[TermPreview]) -> list[str]:
     """Return what can't alarm, by the reason."""
     reasons: dict[str, list[str]] = {}

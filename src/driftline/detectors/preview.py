@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import msgspec
@@ -12,14 +12,21 @@ from driftline.contracts.reference import Column, GridColumn, Reference, TermCal
 from driftline.contracts.summaries import PaneKind
 from driftline.contracts.times import HOUR_MS
 from driftline.detectors.calibration import COARSEST, MIN_BLOCKS, MIN_REGIMES, MIN_ROWS
+from driftline.detectors.decider import GATE
 from driftline.detectors.moments import moments_of
-from driftline.detectors.terms import DeciderConfig, TermTable, term_tables
-from driftline.detectors.visible import Visible, Watch, visible
+from driftline.detectors.terms import DeciderConfig, TermTable, shares, term_tables
+from driftline.detectors.visible import HORIZONS, Visible, Watch, visible
+from driftline.detectors.volume import Volume
+
+#: Factors of traffic that are looked at, up to; how often an interval of them is halved; hours over which those of a day even out.
+_MOST, _HALVINGS, _LONG = 1000.0, 40, 168 * 52
 
 
 class TermPreview(msgspec.Struct, frozen=True, kw_only=True):
-    """One term. ``weight`` is its share of the start mass (all sum to 1); tolerances in reference sd, the greater of the two counts; ``rate`` in rows
-    that it counts an hour; ``why`` says what keeps it from being calibrated. ``visible`` is empty where nothing ever is, or no closed form tells.
+    """One term. ``weight`` is its share of the start mass (all sum to 1, that of the traffic among them); ``rate`` in rows that it counts an hour.
+
+    Of the two tolerances (in reference sd) the greater counts; ``why`` says what keeps the term from being calibrated. ``visible`` is empty where
+    nothing ever is, or no closed form tells.
     """
 
     kind: PaneKind
@@ -36,12 +43,55 @@ class TermPreview(msgspec.Struct, frozen=True, kw_only=True):
     visible: dict[str, Visible]
 
 
+class TrafficPreview(msgspec.Struct, frozen=True, kw_only=True):
+    """The number of events as a term: its ``weight``, events an hour in the reference, the ``factor`` up or down that is normal.
+
+    ``visible`` are the factors, above and below 1, that alarm on average within so many hours; None where none does.
+    """
+
+    weight: float
+    rate: float
+    factor: float
+    visible: dict[str, tuple[float | None, float | None]]
+
+
+def traffic_preview(reference: Reference, config: DeciderConfig) -> TrafficPreview | None:
+    """Return the preview of the number of events; None where the reference can't tell how many are normal."""
+    volume = Volume.of(reference, config)
+    if volume is None:
+        return None
+    weight = shares(reference, config, [volume.extra])[1][volume.extra.name]
+    mass = max(weight / len(volume.extra.signs), 1e-300)
+
+    def hours(factor: float) -> float:
+        # Over a long time the hours of the day even out.
+        growth = volume.log_e(round(volume.rate * factor * _LONG), 0, _LONG * HOUR_MS) / _LONG
+        g = growth[growth > 0]
+        return float(np.maximum(np.log1p(config.budget_hours * g / mass) / g, GATE / g).min()) if len(g) and weight > 0 else np.inf
+
+    seen = {name: (_least(hours, within, _MOST), _least(hours, within, 0.0)) for name, within in HORIZONS.items()}
+    return TrafficPreview(weight=weight, rate=volume.rate, factor=float(np.exp(volume.tolerance)), visible=seen)
+
+
+def _least(hours: Callable[[float], float], within: float, furthest: float) -> float | None:
+    """Return the factor nearest to 1, towards ``furthest``, that is seen within so many hours."""
+    if hours(furthest) > within:
+        return None
+    near, far = 1.0, furthest
+    for _ in range(_HALVINGS):
+        middle = (near + far) / 2
+        near, far = (near, middle) if hours(middle) <= within else (middle, far)
+    return far
+
+
 def term_previews(reference: Reference, config: DeciderConfig, rates: Mapping[PaneKind, float]) -> tuple[TermPreview, ...]:
     """Return the preview of each term while so many rows of each kind come an hour."""
     # What is left of a tolerance when the user asks for none: the reference's own error.
+    volume = Volume.of(reference, config)
+    extras = [volume.extra] if volume is not None else []
     bare = term_tables(reference, replace(config, tolerance=0.0, tolerances={}))
     told: list[TermPreview] = []
-    for kind, table in term_tables(reference, config).items():
+    for kind, table in term_tables(reference, config, extras).items():
         columns = {c.name: c for c in (reference.columns if kind == "features" else reference.outcomes)}
         entries = {(e.column, e.term): e for e in (reference.terms if kind == "features" else reference.outcome_terms)}
         for i, (name, term) in enumerate(table.terms):

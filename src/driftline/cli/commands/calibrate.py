@@ -126,7 +126,7 @@ def _rates(state: State, reference: Reference, asked: str | None, *, live: bool)
 
 
 def _print(told: Calibration, *, every: bool) -> None:
-    from driftline.cli.calibrating_words import blind_lines, heading_lines, realised_lines, shown, visible_cells
+    from driftline.cli.calibrating_words import blind_lines, heading_lines, realised_lines, shown, traffic_lines, visible_cells
 
     for line in heading_lines(told):
         print_line(line)
@@ -137,5 +137,5 @@ def _print(told: Calibration, *, every: bool) -> None:
         none="Nothing can alarm: no term is calibrated.",
     )
     print_line()
-    for line in (*blind_lines(told.terms), *realised_lines(told)):
+    for line in (*traffic_lines(told), *blind_lines(told.terms), *realised_lines(told)):
         print_line(line)
