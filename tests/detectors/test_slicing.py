@@ -210,7 +210,8 @@ def test_values_that_are_not_kept_are_told_by_their_number() -> None:
         ({"slices": {"c": ["a" * 201]}}, "models.m.slices.c"),
         ({"slices": {"c": 90, "d": 20}}, "models.m.slices"),
         ({"slices": {"c": 2}, "features": {"c": "ignore"}}, "models.m.slices.c"),
-        ({"slice_features": ["f"] * 101}, "models.m.slice_features"),
+        ({"slices": {"c": 49}, "slice_features": [f"f{i}" for i in range(9)]}, "models.m.slice_features"),
+        ({"slices": {"c": 80}}, "models.m.slice_features"),
         ({"slices": {"c": "UA"}}, "models.m.slices.c"),
     ],
 )

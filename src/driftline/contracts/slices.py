@@ -13,7 +13,11 @@ from driftline.contracts.errors import SettingsError
 
 #: Slices of one model, those of all other values included; each has slots, terms and intervals of its own for everything watched in it.
 MAX_SLICES = 100
-MAX_SLICED_FEATURES = 100
+#: Columns of slices (what is watched in each, times slices): each is .7 kB of a window's finding, and a Kafka message holds a megabyte.
+MAX_SLICE_COLUMNS = 500
+#: So many features are watched in slices where nobody names them.
+MOST_IMPORTANT = 5
+_ALWAYS = 2  # prediction and score
 #: A longer value is known by its number.
 MAX_VALUE_CHARS = 200
 
@@ -32,8 +36,12 @@ def check_slices(place: str, slices: Mapping[str, tuple[str, ...] | int], crosse
     total = sum(_sizes(slices))
     if total > MAX_SLICES:
         raise SettingsError(f"{place}.slices", total, f"at most {MAX_SLICES} slices, those of all other values included")
-    if crossed is not None and len(crossed) > MAX_SLICED_FEATURES:
-        raise SettingsError(f"{place}.slice_features", len(crossed), f"at most {MAX_SLICED_FEATURES} features")
+    watched = (MOST_IMPORTANT if crossed is None else len(crossed)) + _ALWAYS
+    if total * watched > MAX_SLICE_COLUMNS:
+        many = f"{total} slices x {watched} columns"
+        raise SettingsError(
+            f"{place}.slice_features", many, f"at most {MAX_SLICE_COLUMNS} columns of slices together: fewer slices, or fewer features"
+        )
 
 
 def _sizes(slices: Mapping[str, tuple[str, ...] | int]) -> Iterator[int]:

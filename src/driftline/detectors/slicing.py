@@ -27,7 +27,7 @@ from driftline.contracts.reference import (
     Where,
 )
 from driftline.contracts.settings import ModelSettings
-from driftline.contracts.slices import MAX_VALUE_CHARS
+from driftline.contracts.slices import MAX_VALUE_CHARS, MOST_IMPORTANT
 from driftline.detectors.binning import CategorySlots, Ints
 from driftline.detectors.calendar import Calendar
 from driftline.detectors.calibration import calibrate
@@ -39,8 +39,6 @@ SLICE_BINS = 16
 #: What is watched in slices beside features: the model's own columns, and of outcomes what tells how wrong it was.
 OF_OUTCOMES = ("loss", "error", "absolute_error")
 OTHERS = "all others"
-#: So many features are watched in slices where nobody names them: slots and terms grow by slices x features.
-MOST_IMPORTANT = 5
 
 
 @dataclass(frozen=True)
