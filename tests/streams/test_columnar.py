@@ -33,6 +33,7 @@ _VIEWED = (
         NumericColumn(name=view + source, role="feature", edges=(0.0, 1.0, 9.0), center=0.0, scale=5.0, counts=(1,) * 8, source=source, view=view)
         for view, source in VIEWS
     ),
+    CategoricalColumn(name="many", role="feature", values=("a",), counts=(1,) * 5, source="c", distinct=40),
     CategoricalColumn(name="flag", role="feature", values=("0", "1"), counts=(1,) * 6, source="c", view="boolean"),
 )
 _TOLD_APART = (("c", ("a", "1"), ("x", "prediction", "score")), ("x", ("1", "0"), ("c", "flag")))
@@ -151,7 +152,7 @@ def test_a_model_whose_events_seldom_fit_is_read_alike_once_no_more_tried() -> N
     first, second, third = (odd[i : i + 1_000] for i in (0, 1_000, 2_000))
     taught = [_read([reader.decode(records)], reader) for records in (first, second, third)]
     assert taught == [_read([decode(records)], _reader()) for records in (first, second, third)]
-    assert msgspec.msgpack.decode(taught[2][0])[0][-1] == {"extra_fields": 1_000}
+    assert msgspec.msgpack.decode(taught[2][0])[0][12] == {"extra_fields": 1_000}
     junk = [event(i, T0 + i, features=features) for i, features in enumerate([[1], {"x": 1, "c": "b"}, {"x": "text", "c": [1]}, None])]
     assert _read([reader.decode(junk)], reader) == _read([decode(junk)], _reader())
 

@@ -54,6 +54,11 @@ class ColumnFinding(msgspec.Struct, frozen=True, kw_only=True):
     distances: dict[str, Distance] = {}
     #: What else is worth saying of a column that has moved: a change of unit, values of a wrong type.
     note: str = ""
+    #: About how many different values there were, of a column that has very many, with the bounds of two standard errors; and in the reference.
+    distinct: int | None = None
+    distinct_low: int | None = None
+    distinct_high: int | None = None
+    reference_distinct: int | None = None
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):

@@ -85,6 +85,8 @@ class CategoricalColumn(msgspec.Struct, frozen=True, kw_only=True, tag="categori
     source: str | msgspec.UnsetType = msgspec.UNSET
     view: View | msgspec.UnsetType = msgspec.UNSET
     where: Where | msgspec.UnsetType = msgspec.UNSET
+    #: How many different values the reference had, where they are more than are told apart: then those of each window are counted too.
+    distinct: int | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def feature(self) -> str:

@@ -66,6 +66,8 @@ class PanePart(msgspec.Struct, array_like=True):
     #: Quality counts that belong to no column: ``missing_fields``, ``extra_fields``, ``unknown_version``, ``clock_skew``, ``duplicates`` (in the
     #: block) ...; of outcomes how many come of a sample of the predictions: ``sampled:0.25``.
     quality: dict[str, Whole]
+    #: For each column of very many different values a sketch of those that the rows had (``detectors/distinct.py``).
+    distinct: dict[str, bytes] = {}
 
 
 class BlockSummary(msgspec.Struct, array_like=True, tag="block"):
@@ -156,6 +158,6 @@ def _flaw(message: SummaryMessage) -> str | None:
 def _flaw_of_part(part: PanePart) -> str | None:
     if len(part.slots) % 4 or len(part.counts) != 2 * len(part.slots) or len(part.sums) % 16:
         return "slots, counts and sums of lengths that do not fit"
-    if any("\x00" in name for name in (part.reference_id, *part.versions, *part.quality)):
+    if any("\x00" in name for name in (part.reference_id, *part.versions, *part.quality, *part.distinct)):
         return "a name with NUL"
     return None

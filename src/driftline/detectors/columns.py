@@ -99,7 +99,8 @@ def categorical_column(name: str, role: Role, values: Values, max_values: int, t
     lonely = _lonely(texts, times)
     slots = np.where(lonely & (slots < unseen), unseen, slots)
     counts = tuple(np.bincount(slots, minlength=bare.slots).tolist())
-    return CategoricalColumn(name=name, role=role, values=known, other_values=others, counts=counts), slots
+    distinct = len(tally) if len(tally) > max_values else msgspec.UNSET
+    return CategoricalColumn(name=name, role=role, values=known, other_values=others, counts=counts, distinct=distinct), slots
 
 
 def boolean_column(name: str, role: Role, values: Values) -> tuple[CategoricalColumn, Ints]:

@@ -12,6 +12,7 @@ from driftline.contracts.findings import ColumnFinding, Distance, State
 from driftline.contracts.reference import CATEGORICAL_EXTRAS, CategoricalColumn, Column, GridColumn, Reference
 from driftline.contracts.summaries import PaneKind
 from driftline.detectors.decider import Decider, Span, TermEffect
+from driftline.detectors.distinct import estimate_of
 from driftline.detectors.layout import Layout
 from driftline.detectors.measured import distances_of
 from driftline.detectors.moments import moments_of
@@ -32,9 +33,11 @@ def column_findings(
     *,
     min_n: int = MIN_ROWS,
     spans: Sequence[Span] = (),
+    distinct: Mapping[str, bytes] | None = None,
 ) -> tuple[ColumnFinding, ...]:
     """Return the findings of a window of ``hours`` whose slot counts are given, in the order of the layout; grids
     have none. ``spans`` say when the window was: against a reference with a calendar it is compared with these hours.
+    ``distinct`` holds a pane's sketches.
     """
     columns = reference.columns if kind == "features" else reference.outcomes
     effects: dict[str, list[TermEffect]] = {}
@@ -47,7 +50,8 @@ def column_findings(
     normal = dict(zip(decider.terms(kind), decider.normal(kind, spans).tolist(), strict=True)) if spans else {}
     expected = [_of_these_hours(c, normal) for c in judged]
     distances = dict(zip((c.name for c in judged), distances_of(expected, [slots[c.name] for c in judged]), strict=True))
-    return tuple(_finding(c, slots[c.name], effects.get(c.name, []), distances.get(c.name, {}), min_n) for c in told)
+    found = (_finding(c, slots[c.name], effects.get(c.name, []), distances.get(c.name, {}), min_n) for c in told)
+    return tuple(_with_distinct(finding, column, distinct or {}) for finding, column in zip(found, told, strict=True))
 
 
 def _of_these_hours(column: Column, normal: Mapping[tuple[str, str], float]) -> Column:
@@ -104,6 +108,13 @@ def _finding(column: Column, slots: npt.NDArray[np.int64], effects: list[TermEff
         tolerance=top.tolerance if top else None,
         distances=distances,
     )
+
+
+def _with_distinct(finding: ColumnFinding, column: Column, sketches: Mapping[str, bytes]) -> ColumnFinding:
+    if column.name not in sketches or not isinstance(column, CategoricalColumn) or column.distinct is msgspec.UNSET:
+        return finding
+    value, low, high = map(round, estimate_of(sketches[column.name]))
+    return msgspec.structs.replace(finding, distinct=value, distinct_low=low, distinct_high=high, reference_distinct=column.distinct)
 
 
 def _prominence(effect: TermEffect) -> tuple[bool, bool, float]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from driftline.contracts.ids import content_hash
 from driftline.contracts.summaries import PanePart, SampleRow
+from driftline.detectors.distinct import united
 from driftline.detectors.layout import Layout
 from driftline.detectors.sample import bottom_k
 
@@ -43,6 +44,12 @@ class _Packed(msgspec.Struct, array_like=True):
     rows: list[_Rows] = []
 
 
+class _PackedMany(_Packed, array_like=True):
+    """Of a pane that has sketches; without any its bytes, and so its digest, are what they were before there were sketches."""
+
+    distinct: dict[str, bytes] = {}
+
+
 class Pane:
     """What is known of one stretch of event time. ``counts`` (slots) and ``sums`` (2 x numeric columns) are int64, in the order of the layout.
 
@@ -64,6 +71,8 @@ class Pane:
         self.versions: dict[str, int] = {}
         self.sample: list[SampleRow] = []
         self.quality: dict[str, int] = {}
+        #: Sketches of the different values of columns that have very many.
+        self.distinct: dict[str, bytes] = {}
 
     def add(self, part: PanePart) -> None:
         """Add a part."""
@@ -71,11 +80,15 @@ class Pane:
 
     def replace(self, old: PanePart | None, new: PanePart | None) -> None:
         """Put ``new`` in the place of ``old``. Rows of an older revision are among those of the newer one, so samples need no subtraction."""
+        distinct = (
+            united(self.distinct, new.distinct) if new is not None and new.distinct else self.distinct
+        )  # before anything is counted: it may fail
         for part, sign in ((old, -1), (new, 1)):
             if part is not None:
                 self._count(part, sign)
         if new is None and self.n == 0:  # nothing is left: no rows, and no time that they had
-            self.sample, self.first_time, self.last_time = [], 0, 0
+            self.sample, self.first_time, self.last_time, distinct = [], 0, 0, {}
+        self.distinct = distinct
         if new is not None:
             self._stretch(new.first_time, new.last_time)
             if new.sample:
@@ -93,7 +106,7 @@ class Pane:
             self.sums.astype("<i8").tobytes(), self.first_time, self.last_time, dict(sorted(self.versions.items())), [],
             dict(sorted(self.quality.items())), widths, _by_names(self.sample),
         )  # fmt: skip
-        return _encoder.encode(packed)
+        return _encoder.encode(_PackedMany(**msgspec.structs.asdict(packed), distinct=self.distinct) if self.distinct else packed)
 
     @classmethod
     def decode(cls, raw: bytes, layout: Layout, sample_rows: int = SAMPLE_ROWS) -> Pane:
@@ -113,6 +126,7 @@ class Pane:
         pane.first_time, pane.last_time = packed.first, packed.last
         pane.versions, pane.quality = packed.versions, packed.quality
         pane.sample = _rows_of(packed.rows) if packed.rows else packed.sample
+        pane.distinct = packed.distinct
         return pane
 
     @classmethod
@@ -129,6 +143,7 @@ class Pane:
             total.versions = _plus(total.versions, pane.versions, 1)
             total.quality = _plus(total.quality, pane.quality, 1)
             sample += pane.sample
+            total.distinct = united(total.distinct, pane.distinct) if pane.distinct else total.distinct
         total.sample = bottom_k(sample, sample_rows)
         return total
 
@@ -188,5 +203,5 @@ def _rows_of(groups: list[_Rows]) -> list[SampleRow]:
     return sorted(rows, key=lambda row: (row.place, row.event_id))
 
 
-_decoder = msgspec.msgpack.Decoder(_Packed)
+_decoder = msgspec.msgpack.Decoder(_PackedMany)
 _encoder = msgspec.msgpack.Encoder(order="deterministic")

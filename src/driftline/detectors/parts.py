@@ -11,10 +11,11 @@ from driftline.contracts.reference import GridColumn, Reference
 from driftline.contracts.summaries import LEARNING, Counted, PaneKind, PanePart, SampleRow
 from driftline.detectors.binning import Ints
 from driftline.detectors.counting import Table, binned
+from driftline.detectors.distinct import Sketches, counted_columns
 from driftline.detectors.layout import Layout, layout_of
 from driftline.detectors.outcomes import Outcome, outcome_columns, sampled_at
 from driftline.detectors.repeats import Repeats
-from driftline.detectors.rows import Held, Rows, listed
+from driftline.detectors.rows import Held, Rows, listed, taken
 from driftline.detectors.sample import Kept, bottom_k, bounded, kept_features, scalar, scalars
 from driftline.detectors.values import MISSING, canonical_text
 from driftline.detectors.views import viewed
@@ -40,6 +41,7 @@ class _Tally:
         self.versions: Counter[str] = Counter()
         self.quality: Counter[str] = Counter()
         self.sample: list[SampleRow] = []
+        self.distinct = Sketches()
         self._slots = layout.slots
         self._sums = np.zeros(2 * len(layout.numeric), np.int64)
         self._counts: Ints | None = None
@@ -72,7 +74,7 @@ class _Tally:
         return PanePart(
             reference_id, kind, start, late, self.n, filled.astype("<u4").tobytes(), counts[filled].astype("<i8").tobytes(),
             self._sums.astype("<i8").tobytes(), self.first, self.last, {v: n for v, n in sorted(self.versions.items()) if n},
-            list(self.sample), {q: n for q, n in sorted(quality.items()) if n},
+            list(self.sample), {q: n for q, n in sorted(quality.items()) if n}, self.distinct.encoded(),
         )  # fmt: skip
 
     def _dense(self) -> Ints:
@@ -120,6 +122,9 @@ class PartBuilder:
                 tally = self._tallies[key] = _Tally(layout)
             tally.count_all(table if len(index) == len(rows) else table.take(index))
             self._describe(tally, rows, index, most)
+            for column in counted_columns(layout):
+                if column.feature in rows.features:
+                    tally.distinct.add(column.name, taken(rows.features[column.feature], index))
 
     def parts(self) -> list[PanePart]:
         """Return the parts so far, in order; the same rows in any order and batching give the same bytes."""

@@ -46,7 +46,7 @@ class Digest:
         state: State = "learning"
         if reference is not None:
             decider, spans = self._evidence.decider(reference), spans_of([(key, cells[0])])
-            columns = column_findings(reference, decider, "features", pane.counts, key.length / HOUR_MS, spans=spans)
+            columns = column_findings(reference, decider, "features", pane.counts, key.length / HOUR_MS, spans=spans, distinct=pane.distinct)
             columns = column_notes(columns, pane, self._pii)
             columns = discreet_findings(columns, reference, self._pii)
             state = _state_of([c.state for c in columns])
