@@ -21,6 +21,7 @@ from typer.testing import CliRunner, Result
 
 from driftline.cli.main import app
 from driftline.cli.ports import free_port
+from driftline.contracts.findings import Change
 from driftline.contracts.times import HOUR_MS
 from driftline.detectors.layout import layout_of
 from driftline.detectors.pane import Pane
@@ -32,6 +33,7 @@ from driftline.store import detection, references, reports, triggers, versions
 from driftline.store.database import migrate, open_database
 from driftline.store.detect_rows import PaneRow
 from driftline.store.reports import Report
+from driftline.streams.detect.state import ModelState, Track, encode_state
 
 T0 = 1_700_000_000_000 // (24 * HOUR_MS) * (24 * HOUR_MS)
 Invoke = Callable[..., Result]
@@ -441,6 +443,18 @@ def test_explain_shows_a_column_in_its_slices(run: Invoke, engine: Engine) -> No
     assert slices["kind=a"]["low"] < slices["kind=a"]["effect"] < slices["kind=a"]["high"]
     assert "kind: all others" in run("explain", "m", "x").stdout
     assert data(run("explain", "m", "x @ kind=a", "--json"))["n"] == slices["kind=a"]["n"]
+
+
+def test_explain_tells_what_sequential_detectors_saw_newest_first(run: Invoke, engine: Engine) -> None:
+    observe(engine, 0.0, days=1)
+    [reference] = references.for_model(engine, "m")
+    seen = [Change(column=column, detector="adwin", series="means", at=T0 + at) for at, column in ((1_000, "x"), (2_000, "kind"), (3_000, "x"))]
+    track = Track(reference_id=reference.reference_id, effective_from=T0, changes=seen)
+    state = ModelState(tracks={reference.reference_id: track})
+    detection.commit(engine, builders.change(9, 10, model_states={"m": encode_state(state)}))
+    assert [c["at"] for c in data(run("explain", "m", "x", "--json"))["changes"]] == [T0 + 3_000, T0 + 1_000]
+    shown = run("explain", "m", "x").stdout.replace("\n", " ")
+    assert shown.count("adwin saw a change in the means of x at ") == 2
 
 
 def test_explain_without_windows_or_reference_says_so(run: Invoke, engine: Engine) -> None:

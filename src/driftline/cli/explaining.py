@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from driftline.cli.wording import past_of, sentences_of, term_name, why_of
+from driftline.contracts.findings import Change
 from driftline.contracts.reference import Column, Reference, where_of
 from driftline.contracts.summaries import PaneKind
 from driftline.detectors.decider import Decider, DeciderConfig, Span, TermEffect
@@ -84,6 +85,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     sentences: tuple[str, ...]
     slices: tuple[SliceStory, ...] = ()
+    #: What the sequential detectors that the user named saw of late, newest first.
+    changes: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True)

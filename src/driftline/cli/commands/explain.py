@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from driftline.cli.arguments import check_model, unknown
 from driftline.cli.output import AsJson, print_json, print_line, print_table
 from driftline.cli.state import State, state_of
 from driftline.contracts.errors import DriftlineError
-from driftline.contracts.times import parse_duration
+from driftline.contracts.times import format_time, parse_duration
 
 if TYPE_CHECKING:
     from driftline.cli.explaining import Explanation, Seen, TermStory
+    from driftline.contracts.findings import Change
     from driftline.contracts.reference import Reference
     from driftline.contracts.summaries import PaneKind
     from driftline.streams.detect.state import Track
+
+
+#: Changes that are printed; ``--json`` has all that is remembered.
+_CHANGES = 5
 
 
 def explain(
@@ -42,6 +48,7 @@ def explain(
     own = state.settings.model(model)
     config = DeciderConfig.of(own)
     told = explain_column(reference, feature, config, own.alarm_budget, _seen(state, reference, kind, stretch))
+    told = msgspec.structs.replace(told, changes=_changes(state, reference, feature))
     if as_json:
         print_json(told)
     else:
@@ -80,6 +87,11 @@ def _seen(state: State, reference: Reference, kind: PaneKind, stretch: int) -> S
     return Seen(found.counts, found.hours, found.since, found.until, raw, current, past, found.spans)
 
 
+def _changes(state: State, reference: Reference, column: str) -> tuple[Change, ...]:
+    track = _track(state, reference)
+    return tuple(change for change in reversed(track.changes) if change.column == column) if track else ()
+
+
 def _track(state: State, reference: Reference) -> Track | None:
     from driftline.store import detection
     from driftline.streams.detect.state import decode_state
@@ -93,6 +105,8 @@ def _print(told: Explanation) -> None:
 
     for sentence in told.sentences:
         print_line(sentence)
+    for change in told.changes[:_CHANGES]:
+        print_line(f"{change.detector} saw a change in the {change.series} of {change.column} at {format_time(change.at)}, outside the budget.")
     print_line()
     print_table(
         ("term", ">n", ">effect", "95 % interval", ">tolerance", ">evidence", "state", "visible in an hour", "in a day", "in a week"),
