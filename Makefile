@@ -10,7 +10,7 @@ locked = awk '/^[^ ]/ { take = /^$(1)==/ } take' requirements.lock
 # A broker, or a Kafka, that is named is used instead of fetching one.
 KAFKA_NAMED := $(DRIFTLINE_KAFKA_HOME)$(DRIFTLINE_TEST_BOOTSTRAP)$(DRIFTLINE__KAFKA__BOOTSTRAP_SERVERS)
 
-.PHONY: help setup demo test chaos poison deploy-test bench bench-publisher bench-detection check format lock clean
+.PHONY: help setup demo test chaos poison deploy-test bench bench-publisher bench-detection bench-state check format lock clean
 
 help:
 	@echo "make demo    a year of real flights through real Kafka, in one terminal"
@@ -19,6 +19,7 @@ help:
 	@echo "make poison  the streams fed with 100,000 bad inputs and a million models"
 	@echo "make deploy-test   docker-compose.yml outside of containers, command by command, the demo's profile included"
 	@echo "make bench   how fast, against Faust, Quix Streams and Bytewax with River: a quarter of an hour (ARGS=--quick: minutes)"
+	@echo "make bench-state   detect's state of 200 models x 100 features, sizes and write rates, and the join alone, on both databases"
 	@echo "make bench-detection   false episodes and delays on made streams, against ADWIN, Page-Hinkley, Evidently's and NannyML's rules"
 	@echo "make check   lint, format, types, import rules, tests"
 	@echo "make setup   only install: .venv and .kafka"
@@ -53,6 +54,10 @@ bench: setup
 
 bench-publisher: setup
 	$(BIN)/python -m benchmarks.publisher --output benchmarks/results/publisher.json $(ARGS)
+
+bench-state: setup
+	$(BIN)/python benchmarks/state.py --out benchmarks/results/state.json $(ARGS)
+	$(BIN)/python benchmarks/join.py --out benchmarks/results/join.json
 
 bench-detection: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.detection $(ARGS)
