@@ -12,6 +12,7 @@ except ModuleNotFoundError as error:  # the client alone is installed
     raise SystemExit(f"error: {error.name} is not installed; the commands come with it: pip install 'driftline[worker]' (or [all])") from None
 
 from driftline.cli.commands.alerts import alerts_app
+from driftline.cli.commands.backtest import backtest
 from driftline.cli.commands.calibrate import calibrate
 from driftline.cli.commands.config import config_app
 from driftline.cli.commands.db import db_app
@@ -98,6 +99,7 @@ app.add_typer(alerts_app, name="alerts")
 app.add_typer(models_app, name="models")
 app.command()(decisions)
 app.command()(explain)
+app.command()(backtest)
 app.command()(calibrate)
 app.command()(detectors)
 app.add_typer(reference_app, name="reference")

@@ -267,6 +267,11 @@ class PaneClosing(msgspec.Struct, frozen=True, kw_only=True):
     by: Literal["watermark", "idle"]
     #: For each source partition the position up to which its blocks were in.
     positions: dict[str, int]
+    #: For each partition that the join reads (``label-events/0``) the offset up to which its outcomes were in.
+    joined: dict[str, int] = {}
+    #: How far the event time of features, of outcomes and of joined predictions had come, and the greatest event time met; zeros: an older version's.
+    marks: tuple[int, int, int, int] = (0, 0, 0, 0)
+    labels_idle: bool = False
 
 
 Published = TypeVar("Published", Finding, Alert, RetrainTrigger, ModelVersion, PaneClosing)

@@ -20,6 +20,7 @@ from driftline.detectors.moments import Floats
 REPLICATES = 100
 LEVEL = 0.95
 # Two sides of that.
+_LARGE = 1e150
 _Z = 1.959963984540054
 
 
@@ -59,7 +60,10 @@ def _interval(value: Floats, drawn: Floats, alike: Floats) -> Interval:
     known = np.isfinite(value)
     drawn = np.where(known, drawn, 0.0)
     # By mean and sd: a hundred samples tell these well, and their tails badly.
-    middle, reach = 2 * value - drawn.mean(axis=0), _Z * drawn.std(axis=0)
+    # Values of 1e300 are no mistake of ours, and their squares would be infinite: no number that JSON has.
+    scale = np.where(np.abs(drawn).max(axis=0) > _LARGE, np.abs(drawn).max(axis=0), 1.0)
+    drawn = drawn / scale
+    middle, reach = 2 * value - drawn.mean(axis=0) * scale, _Z * drawn.std(axis=0) * scale
     chance = np.quantile(np.where(known, alike, 0.0), LEVEL, axis=0)
     lower, upper = np.where(value > chance, np.maximum(middle - reach, 0.0), 0.0), np.maximum(middle + reach, 0.0)
     return Interval(value, *(np.where(known, end, np.nan) for end in (lower, upper, chance)))

@@ -34,6 +34,12 @@ def settle(target: Target, partition: int, cut: Cut, end: int, *, fresh: bool) -
         return known
 
 
+def known(target: Target, partition: int) -> Cuts | None:
+    """Return how a partition has been cut, None where nobody has said."""
+    with reading(target) as conn:
+        return _stored(conn, partition)
+
+
 def _stored(conn: Connection, partition: int) -> Cuts | None:
     rows = conn.execute(select(t.c.since, t.c.size, t.c.span).where(t.c.partition == partition).order_by(t.c.since))
     found = tuple((since, Cut(size, span)) for since, size, span in rows)

@@ -60,6 +60,10 @@ class SourceClock:
         """Return how far each partition of a source has been read."""
         return {str(p): told.position for (s, p), told in sorted(self._known.items()) if s == source}
 
+    def partitions(self, source: str = SUMMARISE) -> list[int]:
+        """Return the partitions of a source that have been heard of."""
+        return sorted(p for s, p in self._known if s == source)
+
     def watermark(self, sources: Iterable[str]) -> tuple[int, bool]:
         """Return the event time that all the sources have passed, and whether an idle partition was left out to say so."""
         marks = [self._of(source) for source in sources]

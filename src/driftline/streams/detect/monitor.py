@@ -303,6 +303,9 @@ class ModelMonitor:
             watermark=marks.of(key.kind),
             by="idle" if marks.by_idle else "watermark",
             positions=marks.positions,
+            joined=dict(marks.joined),
+            marks=(marks.features, marks.outcomes, marks.predictions, marks.newest),
+            labels_idle=marks.labels_idle,
         )
 
     def _learn(self, cell: Cell, marks: Marks, said: Said) -> None:

@@ -58,6 +58,8 @@ class DetectPartition:
         self._clock = SourceClock(image.sources)
         self._applied = {(a.model, a.source, a.partition): a.sequence for a in image.applied}
         self._blocks = Revisions(image.blocks)
+        #: How far the blocks of each model and partition reach.
+        self._nexts = {(b.model, b.partition): b.next for b in sorted(image.blocks, key=lambda b: b.next)}
         self._cells = Cells(self._fetch, self._fetch_range, self._book.get, self._sample_rows, partial(panes.edges, engine))
         self._cells.load(image.panes)
         self._states = {model: decode_state(raw) for model, raw in image.model_states.items()}
@@ -160,6 +162,7 @@ class DetectPartition:
             self._replace(block.model, old, new, self._offsets(block))
         self.counters.applied += 1
         touched.blocks[BlockKey(block.model, block.partition, block.start)] = self._blocks.put(block)
+        self._nexts[block.model, block.partition] = max(block.next, self._nexts.get((block.model, block.partition), 0))
 
     def _offsets(self, block: BlockSummary) -> tuple[int, int, int]:
         """Return the offsets that a finding names for a block: whole aligned blocks, whatever part was read, or will be, when the finding is made."""
@@ -231,10 +234,28 @@ class DetectPartition:
             self._look()
         if marks.moments != before.moments:
             for model in sorted(self._cells.models()):
-                self._monitor(model).advance(marks, said)
+                self._monitor(model).advance(marks._replace(positions=self._read_of(model), joined=self._joined_of(model)), said)
         if ticked(marks.passed) != ticked(before.passed):
             for model in sorted(self._states):
                 self._monitor(model).look_for_silence(ticked(marks.passed), said)
+
+    def _read_of(self, model: str) -> dict[str, int]:
+        """Return how far each source partition's blocks of a model are in: a block may be here before the progress that follows it."""
+        read = dict(self._marks.positions)
+        for partition in self._clock.partitions():
+            beyond = self._nexts.get((model, partition), 0)
+            if beyond > read.get(str(partition), 0):
+                read[str(partition)] = beyond
+        return read
+
+    def _joined_of(self, model: str) -> dict[str, int]:
+        """Return how far the join's partitions are in: as told, or as a delta of this model says that may be here before that is told."""
+        told = {f"{topic}/{p}": at for topic in _JOINED for p, at in self._clock.positions(f"join/{topic}").items()}
+        for (of, source, partition), sequence in self._applied.items():
+            if of == model:
+                name = f"{source}/{partition}"
+                told[name] = max(sequence, told.get(name, 0))
+        return told
 
     def _monitor(self, model: str) -> ModelMonitor:
         monitor = self._monitors.get(model)
@@ -343,6 +364,7 @@ class DetectPartition:
         return not cell.closed
 
 
+_JOINED = ("inference-events", "label-events")
 #: Records after which a checkpoint is made, however little time has passed: the memory has an end.
 _PENDING_MOST = 20_000
 #: Panes that one transaction lets go of.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
 from driftline.contracts.findings import Alert, Finding, PaneClosing, RetrainDecision, RetrainTrigger
@@ -41,6 +43,8 @@ class Marks(NamedTuple):
     labels_idle: bool = False
     #: How far event time has come, events or not; only silence is judged by it.
     passed: int = 0
+    #: For each partition that the join reads, how far its outcomes of the model are in.
+    joined: Mapping[str, int] = MappingProxyType({})
 
     @property
     def moments(self) -> tuple[int, int, int, bool]:

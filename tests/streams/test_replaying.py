@@ -1,0 +1,176 @@
+"""A replay of what was read concludes what was concluded live, whatever the order in which live had read it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from sqlalchemy import Engine
+from tests.integration.stream import CLICKS, NEW, PARTITIONS, Plan, records, references, settings_tree
+from tests.streams.records import Record
+
+from driftline.cli.backtesting import differences, live_of, said_of
+from driftline.contracts.cutting import Cut, Cuts
+from driftline.contracts.settings import Settings, build_settings
+from driftline.contracts.summaries import Progress, encode_summary
+from driftline.contracts.times import parse_duration
+from driftline.detectors.parts import PartBuilder
+from driftline.store import join
+from driftline.store import references as stored
+from driftline.store.database import migrate, open_database
+from driftline.streams.blocks import Origin, SourceBlocks
+from driftline.streams.detect.partition import DetectPartition
+from driftline.streams.joining import CountedAs, delta_rows, read_labels
+from driftline.streams.predictions import PredictionReader
+from driftline.streams.reading import Reader
+from driftline.streams.references import ReferenceBook
+from driftline.streams.replaying import Replay
+
+INFERENCE, LABELS = "inference-events", "label-events"
+Logs = dict[tuple[str, int], list[Record]]
+
+
+def logs_of(plan: Plan) -> Logs:
+    """Return the known stream as the two topics hold it."""
+    logs: Logs = {(topic, p): [] for topic in (INFERENCE, LABELS) for p in range(PARTITIONS)}
+    for r in records(plan):
+        log = logs[r.topic, r.partition]
+        log.append(Record(len(log), r.value, timestamp=r.arrival + 10_000_000, key=r.key, topic=r.topic, partition=r.partition))
+    return logs
+
+
+def cuts_of(settings: Settings) -> Cuts:
+    return Cuts(((0, Cut(settings.worker.block_size, parse_duration(settings.worker.block_span))),))
+
+
+class Live:
+    """Summarise, join and detect without a broker: who reads how much when is drawn, and detect dies now and then."""
+
+    def __init__(self, engine: Engine, settings: Settings, logs: Logs, rng: np.random.Generator) -> None:
+        self.engine, self.settings, self.logs, self.rng = engine, settings, logs, rng
+        self.book = ReferenceBook()
+        self.book.add(references())
+        lateness = {name: parse_duration(own.allowed_lateness) for name, own in settings.models.items()}
+        self.reader = Reader(self.book, lateness, parse_duration(settings.defaults.allowed_lateness), 300_000)
+        self.sources = {
+            p: SourceBlocks(p, Origin(0, 0, whole=True), cuts=cuts_of(settings), reader=self.reader, new_builder=self._builder)
+            for p in range(PARTITIONS)
+        }
+        self.cursors = dict.fromkeys(logs, 0)
+        self.times = dict.fromkeys(logs, 0)
+        self.told: list[bytes] = []
+        self.predictions = PredictionReader()
+        self.detect = DetectPartition(engine, settings, 0)
+
+    def run(self) -> None:
+        """Read both topics to their ends, in some order."""
+        works = [("summarise", p) for p in range(PARTITIONS)] + list(self.logs)
+        busy = set(works)
+        silent = ("summarise", 2)
+        while busy:
+            of = works[int(self.rng.integers(len(works)))]
+            if of == silent and len(busy - {silent}) > 3 and self.sources[2].position > 100:
+                self._idle(2)  # taken for idle: panes close without it
+                continue
+            n = int(self.rng.integers(20, 120))
+            more = self._summarise(int(of[1]), n) if of[0] == "summarise" else self._join(*of, n)
+            if not more:
+                busy.discard(of)
+            if self.rng.random() < 0.01:
+                self.detect = DetectPartition(self.engine, self.settings, 0)
+            self._take()
+        self.detect.checkpoint()
+
+    def _take(self) -> None:
+        start = self.detect.next_offset or 0
+        if len(self.told) > start:
+            self.detect.apply([Record(i, self.told[i], topic="summaries") for i in range(start, len(self.told))])
+
+    def _summarise(self, p: int, n: int) -> bool:
+        source, log = self.sources[p], self.logs[INFERENCE, p]
+        some = log[source.position : source.position + n]
+        if some:
+            source.feed(self.reader.decode(some))
+        taken = source.take()
+        # The blocks of one may be here before the progress that follows another's.
+        self.told += [encode_summary(s) for s in taken.summaries if s.model == CLICKS]
+        if self.rng.random() < 0.7 or not some:
+            newest = taken.newest
+            progress = Progress("summarise", p, PARTITIONS, taken.position, taken.watermark, taken.origin.start, idle=False, newest=newest)
+            self.told.append(encode_summary(progress))
+        return bool(some)
+
+    def _idle(self, p: int) -> None:
+        source = self.sources[p]
+        progress = Progress("summarise", p, PARTITIONS, source.position, source.watermark, 0, idle=True, newest=source.newest)
+        self.told.append(encode_summary(progress))
+
+    def _join(self, topic: str, p: int, n: int) -> bool:
+        at = self.cursors[topic, p]
+        some = self.logs[topic, p][at : at + n]
+        poll = (self.predictions if topic == INFERENCE else read_labels)(some, self.settings)
+        after = at + len(some)
+        self.times[topic, p] = max(self.times[topic, p], poll.watermark)
+        if some:
+            change = join.JoinChange(
+                source=topic, partition=p, expected_next=at or None, next_offset=after, predictions=poll.predictions, labels=poll.labels
+            )
+
+            def said(changes: Any) -> list[Any]:
+                rows = delta_rows(changes, owner="", source=topic, partition=p, sequence=after, book=self.book)
+                self.told.extend(row.value for row in rows if row.key == CLICKS.encode())
+                return []
+
+            join.apply(self.engine, change, said, CountedAs(self.settings, self.book))
+            self.cursors[topic, p] = after
+        progress = Progress(f"join/{topic}", p, PARTITIONS, after, self.times[topic, p], 0, idle=False, newest=0)
+        self.told.append(encode_summary(progress))
+        return bool(some)
+
+    def _builder(self, model: str) -> PartBuilder:
+        own = self.settings.model(model)
+        return PartBuilder(parse_duration(own.pane), own.sample_rows_per_pane, own.learning_rows, own.pii, b"")
+
+
+def database(path: Path) -> Engine:
+    engine = open_database(f"sqlite:///{path}")
+    migrate(engine)
+    for reference in references():
+        stored.put(engine, reference)
+    return engine
+
+
+@pytest.mark.parametrize("window", [{"window": "1d"}, {"window": "300 events"}, {"window": "12h", "slide": "3h"}])
+def test_a_replay_concludes_what_live_did(window: dict[str, str], tmp_path: Path) -> None:
+    tree = settings_tree("127.0.0.1:1", "", "sqlite://", str(tmp_path), "1s")
+    tree["models"][CLICKS] |= window
+    settings = build_settings(tree)
+    logs = logs_of(Plan(days=5, clicks_per_hour=12, prices_per_hour=1, new_per_hour=0, shift_day=2, unruly=True))
+    engine, other = database(tmp_path / "live.db"), database(tmp_path / "replay.db")
+    Live(engine, settings, logs, np.random.default_rng(len(window))).run()
+    live = live_of(engine, CLICKS)
+    replay = Replay(other, settings, CLICKS, [cuts_of(settings)] * PARTITIONS)
+    read = dict.fromkeys([("", p) for p in range(PARTITIONS)], 0) | dict.fromkeys(logs, 0)
+    for step in live.steps:
+        for p, position in step.positions:
+            replay.read(p, logs[INFERENCE, p][read["", p] : position])
+            read["", p] = position
+        for name, position in step.joined:
+            topic, _, place = name.partition("/")
+            replay.join(topic, int(place), logs[topic, int(place)][read[topic, int(place)] : position], position)
+            read[topic, int(place)] = position
+        replay.close(step)
+    replay.finish()
+    told = said_of(other, CLICKS)
+    found = differences(live.said, told)
+    assert not found, (len(found), [(d.what, d.at, d.fields) for d in found[:5]], found[0].live, found[0].replay)
+    assert len(told.closings) > 2 * 4 * 24
+    assert [a for a in told.alerts.values() if a.status == "opened"]
+    assert any(c.by == "idle" for c in live.said.closings.values())
+    assert NEW not in {f.model for f in told.findings.values()}
+    assert msgspec.json.encode(live.said.alerts) == msgspec.json.encode({name: told.alerts[name] for name in live.said.alerts})
+    engine.dispose()
+    other.dispose()
