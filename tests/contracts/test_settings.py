@@ -62,7 +62,12 @@ def detected(asked: dict[str, Any]) -> dict[str, Any]:
         ({"models": {"a": {"alarm_budget": "0 per 30d"}}}, "models.a.alarm_budget", "0 per 30d", "1 per 30d"),
         ({"models": {"a": {"alarm_budget": "1 per 0d"}}}, "models.a.alarm_budget", "1 per 0d", "1 per 30d"),
         ({"models": {"a": {"alarm_budget": "1 per month"}}}, "models.a.alarm_budget", "month", "a duration such as"),
-        ({"models": {"a": {"features": {"x": "numeric", "y": "number"}}}}, "models.a.features.y", "number", "one of numeric, categorical, ignore"),
+        (
+            {"models": {"a": {"features": {"x": "numeric", "y": "number"}}}},
+            "models.a.features.y",
+            "number",
+            "one of numeric, integer, boolean, categorical, text, timestamp, ignore",
+        ),
         ({"models": {"a": {"task": "guess"}}}, "models.a.task", "guess", "classification, multiclass, regression"),
         ({"models": {"a": {"importance": {"x": -1}}}}, "models.a.importance.x", -1.0, "at least 0"),
         ({"models": {"a": {"tolerances": {"x": 0.3, "y": 0.0}}}}, "models.a.tolerances.y", 0.0, "from 1e-06 to 10"),
