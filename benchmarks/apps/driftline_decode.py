@@ -39,7 +39,7 @@ def main() -> None:
         group,
         broker=f"kafka://{bootstrap}",
         consumer_auto_offset_reset="earliest",
-        broker_max_poll_records=2000,
+        broker_max_poll_records=8000,
         broker_session_timeout=6.0,
         broker_heartbeat_interval=1.0,
         table_standby_replicas=1,
@@ -49,7 +49,7 @@ def main() -> None:
         async for event in stream.noack().events():
             batch = event.message
             probe.begin()
-            for record in batch.records:
+            for record in batch.records.bare:
                 decode(record.value)
             probe.took(len(batch.records))
             app.consumer.commit_to(batch.tp, batch.next, batch.epoch)

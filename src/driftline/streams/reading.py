@@ -28,7 +28,7 @@ __all__ = ["FAR_AHEAD", "Decoded", "ModelRows", "Reader", "Record", "Rejected", 
 #: An event this much further ahead of its append time than the allowed skew is a dead letter: a pane of its own would stay open until then.
 FAR_AHEAD = DAY_MS
 #: Records decoded at once. What is made of them (a kilobyte or two each) should still be in the processor's cache when it is counted, and let go of.
-AT_ONCE = 512
+AT_ONCE = 1_024
 #: In place of what was given out already, and may be forgotten.
 _GONE = DecodeError("given out")
 
