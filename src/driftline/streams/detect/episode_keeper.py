@@ -13,7 +13,7 @@ from driftline.detectors.decider import Verdict
 from driftline.detectors.multivariate.pairs import TERM
 from driftline.detectors.pane import Pane
 from driftline.detectors.silence import SILENCE
-from driftline.detectors.volume import VOLUME
+from driftline.detectors.volume import VOLUME, volume_of
 from driftline.store.detect_rows import PaneKey
 from driftline.streams.detect.causes import Moved, causes_of, discreet, noted, plain_causes, window_causes
 from driftline.streams.detect.cells import Cells, merged, ranges_of, spans_of
@@ -74,10 +74,13 @@ class EpisodeKeeper:
         episode = track.episodes.get("features")
         if self._settings.weights.get(VOLUME) == 0 or (episode is not None and any(c.column == VOLUME for c in episode.causes)):
             return
+        told, long = volume_of(reference), speaks(track, reference, since, now)
+        # Where the rate is known, and no events came under another reference or are about to be counted.
+        by_rate = told is not None and told.calibrated and since <= track.last_end.get("features", 0)
+        if not long and not by_rate:
+            return  # most models at most moments: nothing is built for them
         verdict = self._evidence.verdict_of_silence(track, reference, now)
-        alone = since <= track.last_end.get("features", 0)  # else events came under another reference, or are about to be counted
-        by_rate = alone and verdict.crossed and bool(verdict.carriers) and verdict.carriers[0].column == VOLUME
-        if not by_rate and not speaks(track, reference, since, now):
+        if not long and not (verdict.crossed and bool(verdict.carriers) and verdict.carriers[0].column == VOLUME):
             return
         cause = silence_cause(track, reference, since, now)
         if episode is None:
