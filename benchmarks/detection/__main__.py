@@ -24,20 +24,24 @@ def main() -> None:
     parser.add_argument("--null-runs", type=int, default=8, help="seeds of ours on null streams")
     parser.add_argument("--peer-runs", type=int, default=3, help="seeds of peers on drifting streams; one on null ones")
     parser.add_argument("--part", choices=("all", "ours", "peers", "page"), default="all", help="what to measure anew; the rest stays as it was")
-    parser.add_argument("--streams", default="", help="only those whose names contain this")
+    parser.add_argument("--streams", default="", help="only those whose names contain this; the others stay as they were")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--page", type=Path, default=PAGE)
     asked = parser.parse_args()
     streams = [stream for stream in STREAMS.values() if asked.streams in stream.name]
-    known: dict[str, Any] = json.loads(asked.out.read_text()) if asked.part != "all" and asked.out.exists() else {}
+    anew = asked.part == "all" and not asked.streams
+    known: dict[str, Any] = json.loads(asked.out.read_text()) if not anew and asked.out.exists() else {}
     told: dict[str, Any] = {part: known.get(part, {"streams": {}}) for part in ("ours", "peers")}
     if asked.part in ("all", "peers"):
         seeds = f"{asked.peer_runs} from {FIRST_SEED} on, 1 on null streams; tuned on {', '.join(map(str, TUNING_SEEDS))}"
-        told["peers"] = {**_circumstances(seeds), "streams": run_peers(streams, runs=asked.peer_runs, jobs=asked.jobs)}
+        told["peers"] = {
+            **_circumstances(seeds),
+            "streams": {**told["peers"]["streams"], **run_peers(streams, runs=asked.peer_runs, jobs=asked.jobs)},
+        }
     if asked.part in ("all", "ours"):
         told["ours"] = {
             **_circumstances(f"{asked.runs} from {FIRST_SEED} on, {asked.null_runs} on null streams"),
-            "streams": run_ours(streams, runs=asked.runs, null_runs=asked.null_runs, jobs=asked.jobs),
+            "streams": {**told["ours"]["streams"], **run_ours(streams, runs=asked.runs, null_runs=asked.null_runs, jobs=asked.jobs)},
         }
     if asked.part != "page":
         write(asked.out, {"streams": joined(told["ours"]["streams"], told["peers"]["streams"]), **told})
