@@ -18,6 +18,7 @@ from river import drift
 
 from driftline.cli.demo.flights import CATEGORICAL, FEATURES, Flights
 from driftline.cli.demo.offline import Year
+from driftline.cli.demo.stage import CALENDAR
 from driftline.contracts.findings import Alert
 from driftline.contracts.reference import Reference
 from driftline.contracts.times import HOUR_MS, format_time
@@ -136,6 +137,7 @@ def _reference(flights: Flights, rows: Ints) -> Reference:
         times=flights.event_ms[rows], features={name: [flights.columns[name][i] for i in rows] for name in FEATURES},
         kinds={name: "categorical" if name in CATEGORICAL else "numeric" for name in FEATURES}, labels=_labels(flights, rows),
         all_events=True,
+        calendar=CALENDAR,
     )  # fmt: skip
 
 

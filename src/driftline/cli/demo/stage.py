@@ -17,6 +17,7 @@ from driftline.cli.demo.model import champion
 from driftline.cli.topics import ensure_topics
 from driftline.contracts.findings import ModelVersion
 from driftline.contracts.settings import Settings, build_settings
+from driftline.detectors.calendar import Calendar
 from driftline.detectors.decider import DeciderConfig
 from driftline.retrain.first_rows import TrainingRows
 from driftline.retrain.matrix import rows_to_matrix
@@ -26,6 +27,7 @@ from driftline.store.database import migrate, open_database
 MODEL = "flight-delays"
 COLUMNS = {name: name in CATEGORICAL for name in FEATURES}
 TRAINING_MONTHS = (1, 2)
+CALENDAR: Calendar = "none"
 
 Tell = Callable[[str], None]
 
@@ -88,6 +90,8 @@ def settings_tree(state: Path, bootstrap: str) -> dict[str, Any]:
                 "pane": "1h",
                 "window": "1d",
                 "allowed_lateness": "1h",
+                # Calendars are UTC's, and New York's clocks change on 10 March: each hour would have another hour's flights from then on.
+                "reference_calendar": CALENDAR,
                 "alarm_budget": "1 per 30d",
                 "tolerance": 0.2,
             }
