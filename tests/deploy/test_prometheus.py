@@ -1,0 +1,121 @@
+"""deploy/'s configuration, rules and panels, put to a real Prometheus that scrapes all that our processes can export."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.deploy.prometheus import RULES, NotInstalledError, adapted, checked, program, running
+from tests.deploy.test_compose_file import expressions
+from tests.health.live import free_ports
+
+from driftline.health.catalogue import CATALOGUE, PROCESSES, Process
+from driftline.health.endpoint import Endpoint
+from driftline.health.process import exposition
+from driftline.health.samples import Samples
+from driftline.health.telemetry import Telemetry
+from driftline.health.timing import Timing
+
+pytestmark = pytest.mark.timeout(120)
+
+#: What PromQL has in place of names: operators and what goes with them.
+_WORDS = {"and", "or", "unless", "on", "ignoring", "by", "without", "bool", "offset", "inf", "nan"}
+#: What Prometheus itself says of a target.
+_OWN = {"up"}
+
+
+@pytest.fixture(autouse=True)
+def _installed() -> None:
+    try:
+        program("promtool"), program("prometheus")
+    except NotInstalledError as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+
+class _Well:
+    def trouble(self) -> None:
+        return None
+
+    def unready(self) -> None:
+        return None
+
+
+def everything(process: Process) -> Telemetry:
+    """Return a telemetry that has something to say of each metric of the catalogue that the process has."""
+    telemetry = Telemetry()
+
+    def show(samples: Samples) -> None:
+        for metric in CATALOGUE:
+            if process in metric.of:
+                labels = ["psi" if name == "distance" else process if name == "process" else "some" for name in metric.labels]
+                if metric.kind == "histogram":
+                    timing = Timing()
+                    timing.add(0.01)
+                    samples.add_timing(metric.name, timing, *labels)
+                else:
+                    samples.add(metric.name, 1, *labels)
+
+    telemetry.views.append(show)
+    return telemetry
+
+
+def names(expression: str) -> set[str]:
+    """Return the metrics that an expression asks for: whatever is a name there, and no function, label, length of time or word of PromQL's.
+
+    >>> sorted(names('sum by (model) (rate(a_total{job=~"b|c"}[5m])) / on (model) d unless up == 0'))
+    ['a_total', 'd', 'up']
+    """
+    bare = re.sub(r'"[^"]*"', "", expression)
+    bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]", "", bare)
+    bare = re.sub(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", "", bare)
+    return {name for name in re.findall(r"(?<![\w.:])[a-zA-Z_:][\w:]*\b(?!\s*\()", bare) if name.lower() not in _WORDS}
+
+
+def test_promtool_finds_nothing_wrong_with_the_configuration(tmp_path: Path) -> None:
+    assert "SUCCESS" in checked("check", "config", str(adapted(tmp_path)))
+
+
+def test_promtool_finds_nothing_wrong_with_the_rules() -> None:
+    rules = RULES.read_text().count("- alert:")
+    assert f"SUCCESS: {rules} rules found" in checked("check", "rules", str(RULES))
+
+
+def test_promtool_would_find_something(tmp_path: Path) -> None:
+    broken = tmp_path / "alerts.yml"
+    broken.write_text(RULES.read_text().replace("sum by (model) (driftline_open_episodes) > 0", "sum by (model (driftline_open_episodes) > 0"))
+    with pytest.raises(AssertionError, match="parse error"):
+        checked("check", "rules", str(broken))
+
+
+@pytest.fixture
+def ports() -> Callable[[Process], int]:
+    """The five processes' endpoints, at their ports."""
+    first = free_ports(len(PROCESSES))
+    for i, process in enumerate(PROCESSES):
+        Endpoint("127.0.0.1", first + i, process=process, vitals=_Well(), metrics=exposition(everything(process))).start()
+    return lambda process: first + PROCESSES.index(process)
+
+
+def test_a_real_prometheus_scrapes_every_process_and_has_what_rules_and_panels_ask_for(tmp_path: Path, ports: Callable[[Process], int]) -> None:
+    config = adapted(tmp_path, {process: ports(process) for process in PROCESSES})
+    with running(tmp_path, config, free_ports(1)) as prometheus:
+        prometheus.until("targets", lambda found: [t["health"] for t in found["activeTargets"]] == ["up"] * len(PROCESSES))
+        groups = prometheus.until("rules", lambda found: found["groups"] and all(r["health"] == "ok" for r in found["groups"][0]["rules"]))["groups"]
+        assert {(rule["health"], rule.get("lastError")) for rule in groups[0]["rules"]} == {("ok", None)}
+        # An alert that goes off: `driftline_open_episodes` is 1, and its rule waits for nothing.
+        prometheus.until(
+            "alerts", lambda found: "DriftlineEpisodeOpen" in {a["labels"]["alertname"] for a in found["alerts"] if a["state"] == "firing"}
+        )
+        there = set(prometheus.ask("label/__name__/values"))
+        up = prometheus.ask("query", query="up")["result"]
+        assert {(one["metric"]["job"], one["value"][1]) for one in up} == {(process, "1") for process in PROCESSES}
+        for expression in expressions():
+            assert names(expression), expression
+            assert names(expression) <= there | _OWN, expression
+            prometheus.ask("query", query=expression)  # its parser and its types, not ours
+    assert {m.name for m in CATALOGUE if m.kind != "histogram"} <= there, "what the catalogue has comes through under its own name"
