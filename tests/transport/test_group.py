@@ -142,6 +142,30 @@ def test_a_step_that_hangs_holds_a_rebalance_up_no_longer_than_the_deadline(boot
     assert sorted(done) == list(range(10))
 
 
+def test_a_stop_under_load_is_done_soon_after_the_drain_though_commits_are_named_to_the_last(
+    bootstrap: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    topic = f"{topic_prefix}in"
+    create_topics(bootstrap, topic, partitions=PARTITIONS)
+    traffic = Traffic(bootstrap, topic)
+    traffic.start()
+    try:
+        with Reader(
+            tmp_path, "a", bootstrap=bootstrap, group=topic_prefix, topics=[topic], max_poll_records=5, work_s=0.05, names_late=True,
+            transport={"drain_deadline_s": 20.0},
+        ) as reader:  # fmt: skip
+            reader.wait_for(lambda r: len(r.events("batch")) > 20)
+            began = time.monotonic()
+            assert reader.stop() == 0
+            took = time.monotonic() - began
+    finally:
+        traffic.ended.set()
+        traffic.join()
+    assert took < 8.0, reader.output.read_text()[-3000:]  # two of it are a sleep of Faust's worker
+    for partition in {e["tp"][1] for e in reader.events("batch")}:
+        assert (commit(bootstrap, topic_prefix, topic, partition) or (0, ""))[0] == reader.offsets(topic, partition)[-1] + 1
+
+
 def test_a_rewind_reads_again_from_the_commit_in_a_new_epoch(bootstrap: str, topic_prefix: str, tmp_path: Path) -> None:
     topic = f"{topic_prefix}in"
     create_topics(bootstrap, topic)

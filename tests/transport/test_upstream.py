@@ -31,6 +31,7 @@ from faust.transport.drivers.aiokafka import (
     server_list,
 )
 from faust.types.tuples import ConsumerMessage, Message
+from mode.threads import MethodQueue, QueueServiceThread
 
 from driftline.contracts.errors import SetupError
 from driftline.streams.transport import Batch, BatchConsumer, DriftApp
@@ -63,6 +64,7 @@ OVERRIDDEN = {
     "faust.transport.consumer.ConsumerThread.__init__": "d28391029483",
     "faust.transport.consumer.ThreadDelegateConsumer.__init__": "eb97deeb86ee",
     "faust.transport.drivers.aiokafka.AIOKafkaConsumerThread._create_worker_consumer": "c179c0bdb975",
+    "mode.threads.QueueServiceThread.call_thread": "d1304f73ca65",
     "faust.transport.drivers.aiokafka.AIOKafkaConsumerThread.on_thread_stop": "cdbbe53230d2",
     "faust.transport.drivers.aiokafka.Consumer._new_consumer_thread": "8fd0d41b1514",
     "faust.transport.drivers.aiokafka.Consumer.verify_event_path": "883ce70ac0a6",
@@ -109,6 +111,10 @@ LEANT_ON = {
     "faust.transport.drivers.aiokafka.server_list": "5a13d9708b3c",
     "faust.types.tuples.ConsumerMessage.on_final_ack": "818bf19da001",
     "faust.types.tuples.Message.ack": "3c9ee05236d3",
+    "mode.threads.MethodQueue._process_enqueued": "3488d5b16ac8",
+    "mode.threads.MethodQueue.call": "b4efaada7993",
+    "mode.threads.MethodQueue.flush": "6d580f671276",
+    "mode.threads.QueueServiceThread.on_thread_stop": "7c6486656040",
 }
 
 # Compiled by Cython: their source, or what it offers, is in the package.
@@ -131,6 +137,7 @@ CALLERS = [
     aiokafka.AIOKafkaConsumer.start, Fetcher.fetched_records, Fetcher.seek_to, FetchResult.getall,
     Fetcher._update_fetch_positions, PartitionRecords._unpack_records,
     GroupCoordinator.fetch_committed_offsets, GroupCoordinator._do_fetch_commit_offsets,
+    MethodQueue.call, MethodQueue._process_enqueued, MethodQueue.flush, QueueServiceThread.on_thread_stop,
 ]  # fmt: skip
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
-from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Transport
 from faust.types import TP
@@ -30,11 +30,20 @@ class Poll(NamedTuple):
     positions: Mapping[TP, int]
 
 
+class ThreadStoppedError(KafkaError):  # type: ignore[misc]  # aiokafka has no types
+    """The consumer's thread stopped before it had answered: nobody will."""
+
+
 class BatchConsumerThread(AIOKafkaConsumerThread):
-    """Faust's consumer thread, with commits that carry metadata and a fetch that waits for 50 ms, not 1,500."""
+    """Faust's consumer thread, with commits that carry metadata, a fetch that waits for 50 ms, not 1,500, and an answer to every question."""
 
     def __init__(self, consumer: BatchConsumer, settings: TransportSettings, **kwargs: Any) -> None:
         self._settings = settings
+        #: What was asked and not answered yet, and whether nothing will be any more: both of the asking loop.
+        self._asked: set[asyncio.Future[Any]] = set()
+        self._silent = False
+        #: Whether the thread begins nothing any more: of its own loop.
+        self._leaving = False
         # A loop of the same kind as the app's: uvloop's takes half as long over what is fetched as asyncio's own.
         super().__init__(consumer, thread_loop=type(consumer.loop)(), **kwargs)
         self._close_thread_loop_on_stop = True
@@ -55,7 +64,41 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         coordinator = None if self._consumer is None else self._consumer._coordinator  # noqa: SLF001
         if coordinator is not None and cast("Any", self.consumer).app.leaves_for_good:
             coordinator._group_instance_id = None  # noqa: SLF001  # with one, aiokafka never leaves
+        # The consumer has drained before it stops its thread. Faust would still make every call in the queue, one after the other.
+        self._leaving = True
+        await self.method_queue.stop()
+        self.parent_loop.call_soon_threadsafe(self._fall_silent)
         await super().on_thread_stop()
+
+    def _fall_silent(self) -> None:
+        self._silent = True
+        for promise in self._asked:
+            if not promise.done():
+                promise.set_exception(ThreadStoppedError())
+
+    async def call_thread(self, fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Have the thread call ``fun``; raises ThreadStoppedError where it stops first.
+
+        With Faust's own, the stop waits for all that is in the queue, each with its own patience, and whoever asks after that waits for ever.
+        """
+        if self._silent:
+            raise ThreadStoppedError
+        promise = self.parent_loop.create_future()
+        self._asked.add(promise)
+        try:
+            await self.method_queue.call(promise, self._unless_leaving, fun, *args, **kwargs)
+            return await promise
+        except asyncio.CancelledError as error:
+            if promise.cancelled() or not promise.done():  # who asks was cancelled, not the call
+                raise
+            raise ThreadStoppedError from error
+        finally:
+            self._asked.discard(promise)
+
+    def _unless_leaving(self, fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if self._leaving:
+            raise ThreadStoppedError
+        return fun(*args, **kwargs)  # which Faust awaits if it can be
 
     async def poll(self, active: set[TP], timeout_s: float) -> Poll:
         """Return what is there of the ``active`` partitions, or wait for it up to ``timeout_s``."""
@@ -74,8 +117,12 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         return cast("Mapping[TP, int]", await self.call_thread(self._end_offsets, list(tps)))
 
     async def write(self, commits: Mapping[TP, Commit]) -> bool:
-        """Commit; False if it could not be done now (a rebalance, or no answer in time) and may be tried again."""
-        return cast("bool", await self.call_thread(self._write, commits))
+        """Commit; False if it could not be done now (a rebalance, no answer in time, a stop) and may be tried again."""
+        try:
+            return cast("bool", await self.call_thread(self._write, commits))
+        except ThreadStoppedError:
+            self.log.warning("Offsets not committed: the consumer's thread has stopped")
+            return False
 
     async def _poll(self, active: set[TP], timeout_s: float) -> Poll:
         consumer = self._ensure_consumer()
