@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from tests.detectors.strategies import PANE, START, Row, binary_outcomes, outcomes, references, rows, rows_of, sealed
 
 from driftline.contracts.reference import NumericColumn, Reference
-from driftline.contracts.summaries import BlockSummary, PanePart, SampleRow, decode_summary, encode_summary
+from driftline.contracts.summaries import BlockSummary, Counted, PanePart, SampleRow, decode_summary, encode_summary
 from driftline.detectors.layout import Layout, layout_of
 from driftline.detectors.outcomes import Outcome
 from driftline.detectors.pane import Pane
-from driftline.detectors.parts import PartBuilder, outcome_parts
+from driftline.detectors.parts import PartBuilder, counted_parts, outcome_parts
 
 SAMPLE = 3
 Key = tuple[str, int, bool]
@@ -131,6 +131,38 @@ def test_what_is_taken_back_has_never_been(kept: list[Outcome], gone: Outcome, d
         for part in outcome_parts(lambda _: (BINARY, False), [step], PANE):
             with_.add(part)
     assert with_.digest() == without.digest()
+
+
+@given(
+    st.lists(st.tuples(outcomes, outcomes, st.sampled_from(["kept", "withdrawn", "corrected"]), st.sampled_from([1.0, 0.5])), max_size=8), st.data()
+)
+def test_any_batching_of_what_is_added_and_taken_back_gives_equal_panes(
+    found: list[tuple[Outcome, Outcome, str, float]], data: st.DataObject
+) -> None:
+    def counted(outcome: Outcome, share: float) -> Counted:
+        return Counted(BINARY.reference_id, outcome.event_time // PANE * PANE, late=False, sample=share)
+
+    def digests(batches: list[list[tuple[Outcome, Counted, int]]]) -> dict[Key, str]:
+        panes: dict[Key, Pane] = {}
+        for part in (part for batch in batches for part in counted_parts({BINARY.reference_id: BINARY}, batch)):
+            panes.setdefault(_key(part), Pane(layout_of(BINARY, "outcomes"))).add(part)
+        empty = Pane(layout_of(BINARY, "outcomes")).digest()  # that something was once in a pane leaves no trace in it
+        return {key: digest for key, pane in panes.items() if (digest := pane.digest()) != empty}
+
+    steps, left = [], []
+    for one, other, then, share in found:
+        steps.append((one, counted(one, share), 1))
+        if then != "kept":
+            steps.append((one, counted(one, share), -1))
+        if then == "corrected":
+            steps.append((other, counted(other, share), 1))
+        if then != "withdrawn":
+            last = other if then == "corrected" else one
+            left.append((last, counted(last, share), 1))
+    shuffled = data.draw(st.permutations(steps))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(steps)), max_size=6)))
+    batches = [shuffled[a:b] for a, b in zip([0, *cuts], [*cuts, len(steps)], strict=True)]
+    assert digests(batches) == digests([steps]) == digests([[step] for step in left])
 
 
 @given(references(), st.lists(rows, min_size=1, max_size=8))

@@ -17,7 +17,6 @@ from driftline.contracts.cutting import Cut, Cuts
 from driftline.contracts.settings import Settings, build_settings
 from driftline.contracts.summaries import Progress, encode_summary
 from driftline.contracts.times import parse_duration
-from driftline.detectors.parts import PartBuilder
 from driftline.store import join
 from driftline.store import references as stored
 from driftline.store.database import migrate, open_database
@@ -25,9 +24,9 @@ from driftline.streams.blocks import Origin, SourceBlocks
 from driftline.streams.detect.partition import DetectPartition
 from driftline.streams.joining import CountedAs, delta_rows, read_labels
 from driftline.streams.predictions import PredictionReader
-from driftline.streams.reading import Reader
 from driftline.streams.references import ReferenceBook
 from driftline.streams.replaying import Replay
+from driftline.streams.summarising import builder_of, reader_of
 
 INFERENCE, LABELS = "inference-events", "label-events"
 Logs = dict[tuple[str, int], list[Record]]
@@ -53,10 +52,9 @@ class Live:
         self.engine, self.settings, self.logs, self.rng = engine, settings, logs, rng
         self.book = ReferenceBook()
         self.book.add(references())
-        lateness = {name: parse_duration(own.allowed_lateness) for name, own in settings.models.items()}
-        self.reader = Reader(self.book, lateness, parse_duration(settings.defaults.allowed_lateness), 300_000)
+        self.reader = reader_of(settings, self.book)
         self.sources = {
-            p: SourceBlocks(p, Origin(0, 0, whole=True), cuts=cuts_of(settings), reader=self.reader, new_builder=self._builder)
+            p: SourceBlocks(p, Origin(0, 0, whole=True), cuts=cuts_of(settings), reader=self.reader, new_builder=builder_of(settings))
             for p in range(PARTITIONS)
         }
         self.cursors = dict.fromkeys(logs, 0)
@@ -130,10 +128,6 @@ class Live:
         self.told.append(encode_summary(progress))
         return bool(some)
 
-    def _builder(self, model: str) -> PartBuilder:
-        own = self.settings.model(model)
-        return PartBuilder(parse_duration(own.pane), own.sample_rows_per_pane, own.learning_rows, own.pii, b"")
-
 
 def database(path: Path) -> Engine:
     engine = open_database(f"sqlite:///{path}")
@@ -169,6 +163,7 @@ def test_a_replay_concludes_what_live_did(window: dict[str, str], tmp_path: Path
     assert not found, (len(found), [(d.what, d.at, d.fields) for d in found[:5]], found[0].live, found[0].replay)
     assert len(told.closings) > 2 * 4 * 24
     assert [a for a in told.alerts.values() if a.status == "opened"]
+    assert any(f.quality.get("duplicates") for f in told.findings.values())
     assert any(c.by == "idle" for c in live.said.closings.values())
     assert NEW not in {f.model for f in told.findings.values()}
     assert msgspec.json.encode(live.said.alerts) == msgspec.json.encode({name: told.alerts[name] for name in live.said.alerts})

@@ -16,9 +16,7 @@ from driftline.contracts.cutting import Cuts
 from driftline.contracts.findings import PaneClosing
 from driftline.contracts.settings import Settings
 from driftline.contracts.summaries import Progress, encode_summary
-from driftline.contracts.times import parse_duration
 from driftline.contracts.topics import INFERENCE_EVENTS
-from driftline.detectors.parts import PartBuilder
 from driftline.store import join, references
 from driftline.store.join import JoinChange
 from driftline.store.outbox import OutboxRow
@@ -27,12 +25,11 @@ from driftline.streams.blocks import Origin, SourceBlocks
 from driftline.streams.detect.clock import JOIN_INFERENCE, JOIN_LABELS, SUMMARISE
 from driftline.streams.detect.partition import DetectPartition
 from driftline.streams.joining import CountedAs, delta_rows, read_labels
-from driftline.streams.pii import pii_secret
 from driftline.streams.predictions import PredictionReader
-from driftline.streams.reading import Reader
 from driftline.streams.records import Record
 from driftline.streams.references import ReferenceBook
 from driftline.streams.sizing import encode_sized
+from driftline.streams.summarising import builder_of, reader_of
 
 
 @dataclass(frozen=True, order=True)
@@ -82,15 +79,8 @@ class Replay:
         self._model = model
         self._book = ReferenceBook()
         self._seen = 0
-        self._reader = Reader(
-            self._book,
-            {name: parse_duration(own.allowed_lateness) for name, own in settings.models.items()},
-            parse_duration(settings.defaults.allowed_lateness),
-            parse_duration(settings.worker.allowed_skew),
-            settings.defaults.max_features,
-            parse_duration(settings.retention.panes),
-        )
-        self._secret = pii_secret(settings)
+        self._reader = reader_of(settings, self._book)
+        self._builder = builder_of(settings)
         self._sources = {p: self._source(p, cut) for p, cut in enumerate(cuts)}
         self._partitions = len(cuts)
         self._predictions = PredictionReader()
@@ -154,10 +144,6 @@ class Replay:
 
     def _source(self, partition: int, cuts: Cuts) -> SourceBlocks:
         return SourceBlocks(partition, Origin(0, 0, whole=True), cuts=cuts, reader=self._reader, new_builder=self._builder)
-
-    def _builder(self, model: str) -> PartBuilder:
-        own = self._settings.model(model)
-        return PartBuilder(parse_duration(own.pane), own.sample_rows_per_pane, own.learning_rows, own.pii, self._secret)
 
     def _refresh(self) -> None:
         """Take in the references that the replay has learned itself, as summarise and the join do live."""

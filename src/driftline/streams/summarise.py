@@ -12,7 +12,6 @@ from driftline.contracts.cutting import Cut, Cuts
 from driftline.contracts.settings import Settings
 from driftline.contracts.times import parse_duration
 from driftline.contracts.topics import INFERENCE_EVENTS, SUMMARIES, topic_name
-from driftline.detectors.parts import PartBuilder
 from driftline.health.ages import show_age
 from driftline.health.samples import Samples
 from driftline.store import block_cuts
@@ -21,14 +20,13 @@ from driftline.streams.blocks import Origin, Snapshot, SourceBlocks
 from driftline.streams.continuity import Continuity, Fit
 from driftline.streams.dead_letters import letter_message
 from driftline.streams.detect.clock import SUMMARISE
-from driftline.streams.pii import pii_secret
 from driftline.streams.progress import ProgressTeller, Reached
 from driftline.streams.publishing import Message, Publisher
-from driftline.streams.reading import Reader
 from driftline.streams.reference_feed import ReferenceFeed
 from driftline.streams.sizing import encode_sized
 from driftline.streams.source_progress import SourceProgress
 from driftline.streams.sql_thread import SqlThread
+from driftline.streams.summarising import builder_of, reader_of
 from driftline.streams.transport import Batch, DriftApp
 from driftline.streams.transport.positions import StartPosition
 
@@ -47,19 +45,12 @@ class Summarise:
         sql = self._sql = SqlThread()
         self._feed = ReferenceFeed(sql, engine, parse_duration(settings.worker.version_wait))
         self._admission = Admission(sql, engine, settings, self._feed)
-        self._reader = Reader(
-            self._feed.book,
-            {name: parse_duration(model.allowed_lateness) for name, model in settings.models.items()},
-            parse_duration(settings.defaults.allowed_lateness),
-            parse_duration(settings.worker.allowed_skew),
-            settings.defaults.max_features,
-            parse_duration(settings.retention.panes),
-        )
+        self._reader = reader_of(settings, self._feed.book)
+        self._builder = builder_of(settings)
         self._cut = Cut(settings.worker.block_size, parse_duration(settings.worker.block_span))
         self._cuts: dict[TP, tuple[int, Cuts]] = {}
         self._blocks: dict[TP, SourceBlocks] = {}
         self._floors: dict[TP, int] = {}
-        self._secret = pii_secret(settings)
         self._continuity = Continuity()
         self._flushing = asyncio.Lock()
         app.telemetry.views.append(self._show)
@@ -149,12 +140,6 @@ class Summarise:
         start = self._app.consumer.start_of(tp)
         settle = partial(block_cuts.settle, self._engine, tp.partition, self._cut, start.end, fresh=start.committed is None)
         self._cuts[tp] = epoch, await self._sql.run(settle)
-
-    def _builder(self, model: str) -> PartBuilder:
-        settings = self._settings.model(model)
-        return PartBuilder(
-            parse_duration(settings.pane), settings.sample_rows_per_pane, settings.learning_rows, settings.pii, self._secret, repeats=True
-        )
 
     def _messages(self, snapshot: Snapshot) -> list[Message]:
         summaries = [Message(SUMMARIES.name, s.model.encode(), encode_sized(s)) for s in snapshot.summaries]

@@ -45,7 +45,9 @@ def backtest(
     if other is None:
         found = differences(live.said, told)
         if as_json:
-            print_json({"model": model, "equal": not found, "differences": len(found), "first": found[0] if found else None, **_counts(told)})
+            all_of_them = [{"what": d.what, "id": d.id, "at": d.at, "fields": d.fields} for d in found]
+            first = found[0] if found else None
+            print_json({"model": model, "equal": not found, "differences": len(found), "first": first, "all": all_of_them, **_counts(told)})
         else:
             _tell_equal(model, told, found)
         if found:
