@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,12 @@ from tests.streams.records import Record
 
 from driftline.contracts.errors import DecodeError
 from driftline.contracts.settings import build_settings
-from driftline.store import references
+from driftline.store import admissions, references
 from driftline.store.database import migrate, open_database
-from driftline.streams.admission import OTHER_VERSION, Admission
+from driftline.streams.admission import OTHER_VERSION, Admission, Remembered
 from driftline.streams.reading import Decoded, decode
 from driftline.streams.reference_feed import ReferenceFeed
+from driftline.streams.references import ReferenceBook
 from driftline.streams.sql_thread import SqlThread
 
 SETTINGS = build_settings({"limits": {"models": 2, "versions": 2}, "models": {"configured": {}}})
@@ -71,3 +73,23 @@ def test_another_worker_and_a_replay_decide_the_same(engine: Engine) -> None:
     first, *others = asyncio.run(judged())
     assert all(other == first for other in others)
     assert first.count("too_many_models") == 10
+
+
+def test_what_is_remembered_decides_as_it_was_decided(engine: Engine) -> None:
+    batches = [
+        events(("b", "1"), ("registered", "7"), ("configured", "1")),
+        events(("a", "1"), ("c", "1"), ("registered", "8"), ("registered", "9"), ("registered", "1")),
+        events(("c", "2"), ("b", "2"), ("configured", "1"), ("configured", "2"), ("configured", "3")),
+    ]
+
+    async def judged() -> list[list[str]]:
+        mine = admission(engine)
+        return [told(await mine.judged(batch)) for batch in batches]
+
+    live = asyncio.run(judged())
+    assert any(OTHER_VERSION in one for batch in live for one in batch)
+    assert any(one == "too_many_models" for batch in live for one in batch)
+    book = ReferenceBook()
+    book.add(references.for_model(engine, "registered"))
+    again = Remembered(SETTINGS, book, partial(admissions.admitted, engine))
+    assert [told(again.judged(batch)) for batch in batches] == live

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 from sqlalchemy import Engine
-from tests.integration.stream import CLICKS, NEW, PARTITIONS, Plan, records, references, settings_tree
+from tests.integration.stream import CLICKS, NEW, PARTITIONS, PRICES, Plan, records, references, settings_tree
 from tests.streams.records import Record
 
 from driftline.cli.backtesting import differences, live_of, said_of
@@ -20,6 +20,7 @@ from driftline.contracts.times import parse_duration
 from driftline.store import join
 from driftline.store import references as stored
 from driftline.store.database import migrate, open_database
+from driftline.streams.admission import Remembered
 from driftline.streams.blocks import Origin, SourceBlocks
 from driftline.streams.detect.partition import DetectPartition
 from driftline.streams.joining import CountedAs, delta_rows, read_labels
@@ -29,6 +30,8 @@ from driftline.streams.replaying import Replay
 from driftline.streams.summarising import builder_of, reader_of
 
 INFERENCE, LABELS = "inference-events", "label-events"
+#: Version 9 of one model came when there was no room any more, and counts as one of the others; and a stranger is refused.
+ADMITTED: dict[str, set[str]] = {"models": set(), f"versions/{CLICKS}": set(), f"versions/{PRICES}": {"9"}}
 Logs = dict[tuple[str, int], list[Record]]
 
 
@@ -53,6 +56,7 @@ class Live:
         self.book = ReferenceBook()
         self.book.add(references())
         self.reader = reader_of(settings, self.book)
+        self.admission = Remembered(settings, self.book, ADMITTED.__getitem__)
         self.sources = {
             p: SourceBlocks(p, Origin(0, 0, whole=True), cuts=cuts_of(settings), reader=self.reader, new_builder=builder_of(settings))
             for p in range(PARTITIONS)
@@ -91,7 +95,7 @@ class Live:
         source, log = self.sources[p], self.logs[INFERENCE, p]
         some = log[source.position : source.position + n]
         if some:
-            source.feed(self.reader.decode(some))
+            source.feed(self.admission.judged(self.reader.decode(some)))
         taken = source.take()
         # The blocks of one may be here before the progress that follows another's.
         self.told += [encode_summary(s) for s in taken.summaries if s.model == CLICKS]
@@ -146,7 +150,7 @@ def test_a_replay_concludes_what_live_did(window: dict[str, str], tmp_path: Path
     engine, other = database(tmp_path / "live.db"), database(tmp_path / "replay.db")
     Live(engine, settings, logs, np.random.default_rng(len(window))).run()
     live = live_of(engine, CLICKS)
-    replay = Replay(other, settings, CLICKS, [cuts_of(settings)] * PARTITIONS)
+    replay = Replay(other, settings, CLICKS, [cuts_of(settings)] * PARTITIONS, ADMITTED.__getitem__)
     read = dict.fromkeys([("", p) for p in range(PARTITIONS)], 0) | dict.fromkeys(logs, 0)
     for step in live.steps:
         for p, position in step.positions:

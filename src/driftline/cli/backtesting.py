@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from driftline.contracts.findings import Alert, Finding, PaneClosing, RetrainTri
 from driftline.contracts.settings import Settings
 from driftline.contracts.times import parse_duration
 from driftline.contracts.topics import INFERENCE_EVENTS, LABEL_EVENTS
-from driftline.store import block_cuts, closings, detection, episodes, findings, references, triggers
+from driftline.store import admissions, block_cuts, closings, detection, episodes, findings, references, triggers
 from driftline.store.database import migrate, open_database
 from driftline.store.transactions import reading
 from driftline.streams.detect.clock import FEATURE_SOURCES, JOIN_LABELS, OUTCOME_SOURCES, PREDICTION_SOURCES, SUMMARISE, SourceClock
@@ -93,7 +94,7 @@ def replayed(live: Engine, settings: Settings, model: str, steps: list[Step], *,
                 references.put(engine, reference, references.sample_rows(live, reference.reference_id))
         cut = Cut(settings.worker.block_size, parse_duration(settings.worker.block_span))
         cuts = [block_cuts.known(live, p) or Cuts(((0, cut),)) for p in range(events.partitions)]
-        replay = Replay(engine, settings, model, cuts)
+        replay = Replay(engine, settings, model, cuts, partial(admissions.admitted, live))
         joins = {INFERENCE_EVENTS.name: predictions, LABEL_EVENTS.name: labels}
         for done, step in enumerate(steps):
             progress(done, len(steps))

@@ -7,8 +7,9 @@ version that is not in are counted as of the version ``__other__``.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
+from functools import cache
 
 import msgspec
 from sqlalchemy import Engine
@@ -19,6 +20,7 @@ from driftline.contracts.settings import Settings
 from driftline.store import admissions
 from driftline.streams.records import Content, Decoded
 from driftline.streams.reference_feed import ReferenceFeed
+from driftline.streams.references import ReferenceBook
 from driftline.streams.sql_thread import SqlThread
 
 #: The version under which those are counted that are one too many.
@@ -45,17 +47,15 @@ class Admission:
             return items
         await self._feed.refresh()
         models = await self.models({model for model, _ in fresh})
-        told: dict[tuple[str, str], bool] = {}
+        refused: set[tuple[str, str]] = set()
         for model in models:
             versions = {version for m, version in fresh if m == model}
             held = await self._let_in(
                 f"versions/{model}", versions, self._limits.versions, [v for v in versions if self._feed.book.registered(model, v)]
             )
             self._pairs |= {(model, version) for version in held}
-            told |= {(model, version): version in held for version in versions}
-        if len(models) == len({model for model, _ in fresh}) and all(told.values()):
-            return items
-        return Decoded(items.records, [self._used(content, models, told, fresh) for content in items.contents])
+            refused |= {(model, version) for version in versions - held}
+        return without(items, {model for model, _ in fresh} - models, refused, self._limits.models)
 
     async def models(self, names: Collection[str]) -> set[str]:
         """Return those of the models that are in, letting in whom there is room for."""
@@ -73,13 +73,38 @@ class Admission:
             held = self._in[scope] = await self._sql.run(admissions.admitted, self._engine, scope)
         return always | wanted & held
 
-    def _used(self, content: Content, models: set[str], told: dict[tuple[str, str], bool], fresh: set[tuple[str, str]]) -> Content:
-        if isinstance(content, DecodeError) or (content.model, content.version) not in fresh:
-            return content
-        if content.model not in models:
-            return DecodeError(f"there are {self._limits.models} models already that nobody registered (limits.models)", code="too_many_models")
-        if told[content.model, content.version]:
-            return content
-        if isinstance(content, EventColumns):
-            return replace(content, version=OTHER_VERSION)
-        return msgspec.structs.replace(content, version=OTHER_VERSION)
+
+class Remembered:
+    """What a replay knows of who was in: ``stored`` tells the names of a scope that were let in live, first come, first served."""
+
+    def __init__(self, settings: Settings, book: ReferenceBook, stored: Callable[[str], Collection[str]]) -> None:
+        self._limit = settings.limits.models
+        self._configured = settings.models.keys()
+        self._book = book
+        self._stored = cache(stored)
+
+    def judged(self, items: Decoded) -> Decoded:
+        """Return what ``Admission.judged`` made of the records live."""
+        pairs = items.versions()
+        models = {m for m, _ in pairs if m in self._configured or self._book.has(m) or m in self._stored(_MODELS)}
+        refused = {(m, v) for m, v in pairs if m in models and not (self._book.registered(m, v) or v in self._stored(f"versions/{m}"))}
+        return without(items, {m for m, _ in pairs} - models, refused, self._limit)
+
+
+def without(items: Decoded, models: Collection[str], versions: Collection[tuple[str, str]], limit: int) -> Decoded:
+    """Return records with those of refused models as errors, and refused versions (of models that are in) as ``__other__``."""
+    if not models and not versions:
+        return items
+    return Decoded(items.records, [_used(content, models, versions, limit) for content in items.contents])
+
+
+def _used(content: Content, models: Collection[str], versions: Collection[tuple[str, str]], limit: int) -> Content:
+    if isinstance(content, DecodeError):
+        return content
+    if content.model in models:
+        return DecodeError(f"there are {limit} models already that nobody registered (limits.models)", code="too_many_models")
+    if (content.model, content.version) not in versions:
+        return content
+    if isinstance(content, EventColumns):
+        return replace(content, version=OTHER_VERSION)
+    return msgspec.structs.replace(content, version=OTHER_VERSION)

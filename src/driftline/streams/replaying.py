@@ -6,7 +6,7 @@ far, says so, and lets detect close what was due then. Nothing looks at a clock.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -21,6 +21,7 @@ from driftline.store import join, references
 from driftline.store.join import JoinChange
 from driftline.store.outbox import OutboxRow
 from driftline.store.outcome_rows import OutcomeChange
+from driftline.streams.admission import Remembered
 from driftline.streams.blocks import Origin, SourceBlocks
 from driftline.streams.detect.clock import JOIN_INFERENCE, JOIN_LABELS, SUMMARISE
 from driftline.streams.detect.partition import DetectPartition
@@ -71,9 +72,12 @@ class _Message:
 
 
 class Replay:
-    """The three steps of one model over a database of their own, which has been migrated and is empty."""
+    """The three steps of one model over a database of their own, which has been migrated and is empty.
 
-    def __init__(self, engine: Engine, settings: Settings, model: str, cuts: Sequence[Cuts]) -> None:
+    ``admitted`` returns the names that live has let into a scope (``store/admissions.py``): who was in is not decided again.
+    """
+
+    def __init__(self, engine: Engine, settings: Settings, model: str, cuts: Sequence[Cuts], admitted: Callable[[str], Collection[str]]) -> None:
         self._engine = engine
         self._settings = settings
         self._model = model
@@ -81,6 +85,7 @@ class Replay:
         self._seen = 0
         self._reader = reader_of(settings, self._book)
         self._builder = builder_of(settings)
+        self._admission = Remembered(settings, self._book, admitted)
         self._sources = {p: self._source(p, cut) for p, cut in enumerate(cuts)}
         self._partitions = len(cuts)
         self._predictions = PredictionReader()
@@ -93,7 +98,7 @@ class Replay:
     def read(self, partition: int, records: Sequence[Record]) -> None:
         """Summarise events of one partition; those of other models tell its time."""
         if records:
-            self._sources[partition].feed(self._reader.decode(records))
+            self._sources[partition].feed(self._admission.judged(self._reader.decode(records)))
 
     def join(self, topic: str, partition: int, records: Sequence[Record], position: int) -> None:
         """Join predictions or labels of one partition up to a position."""
