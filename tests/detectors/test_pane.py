@@ -185,6 +185,8 @@ def test_a_pane_is_read_as_it_was_written(reference: Reference, found: list[Row]
     again = Pane.decode(pane.encode(), layout, SAMPLE)
     assert again.encode() == pane.encode()
     assert (again.n, again.late, again.versions, again.quality) == (pane.n, pane.late, pane.versions, pane.quality)
+    assert list(again.quality) == list(pane.quality) == sorted(pane.quality)
+    assert list(again.versions) == list(pane.versions)
     assert again.counts.tolist() == pane.counts.tolist()
     assert again.sums.tolist() == pane.sums.tolist()
     assert (again.n, again.late) == (len(found), sum(r.late for r in found))

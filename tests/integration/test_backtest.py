@@ -20,6 +20,7 @@ from tests.integration.stream import CLICKS, PRICES, Plan, records, references
 from typer.testing import CliRunner
 
 from driftline.cli.main import app
+from driftline.contracts.times import format_time
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -77,6 +78,20 @@ def test_other_settings_tell_what_they_would_have_done(scene: Scene, tmp_path: P
     assert told["changed"] == {"tolerance": [0.2, 5.0]}
     assert told["live"]["alarms"]
     assert not told["other"]["alarms"]
+
+
+def test_of_a_part_of_the_log_what_was_said_in_it(scene: Scene) -> None:
+    shift = format_time(PLAN.shift_at)
+    told = [json.loads(_run(scene, CLICKS, "--json", *which)[1]) for which in ((), ("--until", shift), ("--since", shift))]
+    assert all(one["equal"] for one in told)
+    whole, before, after = told
+    assert {name: before[name] + after[name] for name in ("closings", "findings", "alerts")} == {
+        n: whole[n] for n in ("closings", "findings", "alerts")
+    }
+    assert not before["alerts"]
+    assert after["alerts"]
+    code, _ = _run(scene, CLICKS, "--since", shift, "--until", shift)
+    assert code
 
 
 def test_a_finding_that_is_not_what_the_log_says_is_named(scene: Scene) -> None:

@@ -9,14 +9,14 @@ import msgspec
 import numpy as np
 import pytest
 from sqlalchemy import Engine
-from tests.integration.stream import CLICKS, NEW, PARTITIONS, PRICES, Plan, records, references, settings_tree
+from tests.integration.stream import CLICKS, NEW, PARTITIONS, PRICES, START, Plan, records, references, settings_tree
 from tests.streams.records import Record
 
-from driftline.cli.backtesting import differences, live_of, said_of
+from driftline.cli.backtesting import Said, differences, live_of, said_of, within
 from driftline.contracts.cutting import Cut, Cuts
 from driftline.contracts.settings import Settings, build_settings
 from driftline.contracts.summaries import Progress, encode_summary
-from driftline.contracts.times import parse_duration
+from driftline.contracts.times import HOUR_MS, LATEST_MS, parse_duration
 from driftline.store import join
 from driftline.store import references as stored
 from driftline.store.database import migrate, open_database
@@ -164,11 +164,16 @@ def test_a_replay_concludes_what_live_did(window: dict[str, str], tmp_path: Path
     replay.finish()
     told = said_of(other, CLICKS)
     found = differences(live.said, told)
-    assert not found, (len(found), [(d.what, d.at, d.fields) for d in found[:5]], found[0].live, found[0].replay)
+    assert not found, (len(found), [(d.what, d.at, d.fields) for d in found[:5]], str(found[0].live), str(found[0].replay))
     assert len(told.closings) > 2 * 4 * 24
     assert [a for a in told.alerts.values() if a.status == "opened"]
     assert any(f.quality.get("duplicates") for f in told.findings.values())
     assert any(c.by == "idle" for c in live.said.closings.values())
+    half = START + 60 * HOUR_MS
+    parts = [within(told, 0, half), within(told, half, LATEST_MS)]
+    assert max(c.end for c in parts[0].closings.values()) < half
+    assert [len(part.closings) for part in parts] != [0, len(told.closings)]
+    assert not differences(told, Said(*({**a, **b} for a, b in zip(*map(msgspec.structs.astuple, parts), strict=True))))
     assert NEW not in {f.model for f in told.findings.values()}
     assert msgspec.json.encode(live.said.alerts) == msgspec.json.encode({name: told.alerts[name] for name in live.said.alerts})
     engine.dispose()

@@ -41,6 +41,14 @@ class Said(msgspec.Struct, frozen=True):
     triggers: dict[str, RetrainTrigger]
 
 
+#: The event time of each of them.
+_AT: tuple[Callable[[Any], int], ...] = (lambda c: c.end, lambda f: f.window_end, lambda a: a.at, lambda t: t.at)
+
+
+def _parts(said: Said) -> tuple[dict[str, Any], ...]:
+    return said.closings, said.findings, said.alerts, said.triggers
+
+
 class Difference(msgspec.Struct, frozen=True):
     """Where a replay and live part: ``fields`` differ; none: only one of them has it."""
 
@@ -108,14 +116,16 @@ def replayed(live: Engine, settings: Settings, model: str, steps: list[Step], *,
         return said_of(engine, model)
 
 
+def within(said: Said, since: int, until: int) -> Said:
+    """Return what was said of event times from ``since`` to before ``until`` (epoch ms)."""
+    return Said(*({name: one for name, one in part.items() if since <= at(one) < until} for part, at in zip(_parts(said), _AT, strict=True)))
+
+
 def differences(live: Said, replay: Said) -> list[Difference]:
     """Return where they differ, the earliest first."""
-    found = [
-        *_of("closing", live.closings, replay.closings, lambda c: c.end, {"positions", "joined", "marks", "watermark", "by", "labels_idle"}),
-        *_of("finding", live.findings, replay.findings, lambda f: f.window_end, _FREE),
-        *_of("alert", live.alerts, replay.alerts, lambda a: a.at, set()),
-        *_of("trigger", live.triggers, replay.triggers, lambda t: t.at, set()),
-    ]
+    frees = ({"positions", "joined", "marks", "watermark", "by", "labels_idle"}, _FREE, set[str](), set[str]())
+    of = zip(("closing", "finding", "alert", "trigger"), _parts(live), _parts(replay), _AT, frees, strict=True)
+    found = [difference for one in of for difference in _of(*one)]
     return sorted(found, key=lambda d: (d.at, d.what, d.id))
 
 

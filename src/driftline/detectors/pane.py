@@ -166,7 +166,8 @@ class Pane:
 
 
 def _plus(one: dict[str, int], other: dict[str, int], sign: int) -> dict[str, int]:
-    total = {key: one.get(key, 0) + sign * other.get(key, 0) for key in one.keys() | other.keys()}
+    # In order: a finding's sentence names them in theirs, and a set of names has another one in each process.
+    total = {key: one.get(key, 0) + sign * other.get(key, 0) for key in sorted(one.keys() | other.keys())}
     return {key: n for key, n in total.items() if n}
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from driftline.cli.arguments import check_model
+from driftline.cli.arguments import Since, check_model, moment
 from driftline.cli.output import AsJson, print_json, print_line, say
 from driftline.cli.state import state_of
-from driftline.contracts.times import format_time
+from driftline.contracts.errors import SettingsError
+from driftline.contracts.times import LATEST_MS, format_time
 
 if TYPE_CHECKING:
     from driftline.cli.backtesting import Difference, Said
@@ -25,16 +26,24 @@ def backtest(
     model: Annotated[str, typer.Argument(help="The model.")],
     *,
     config: Annotated[Path | None, typer.Option("--config", help="Another driftline.yaml: what would have come of its settings?")] = None,
+    since: Since = None,
+    until: Annotated[str | None, typer.Option("--until", help="Event time to end before.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Replay a model's log through the code that runs live, following the logged closings of its panes. Nothing live is touched.
 
-    With the settings in force every finding, alert and trigger has to be the same as live, id by id: exit code 1 and the first difference otherwise.
+    With the settings in force every finding, alert and trigger has to be the same as live, id by id: exit code 1 and the first difference otherwise
+    (--json: all of them). What no closing tells can't be replayed, and is named as a difference: silence that only the wall clock told, and the order
+    in which several join workers, or one that died, said what they had joined.
     With --config it tells how often, and when, those settings would have alarmed and asked for a retraining.
+    --since and --until choose of which event times that is told; the log is read from its beginning all the same, for all that follows rests on it.
     """
-    from driftline.cli.backtesting import differences, live_of, replayed
+    from driftline.cli.backtesting import differences, live_of, replayed, within
     from driftline.cli.config import load_settings
 
+    begin, end = moment(since), moment(until, "--until") if until is not None else LATEST_MS
+    if begin >= end:
+        raise SettingsError("--until", until, f"a time after {format_time(begin)}")
     state = state_of(ctx)
     check_model(state.engine, model)
     live = live_of(state.engine, model)
@@ -42,8 +51,9 @@ def backtest(
     # The log and its broker are the live ones, whatever the other file says.
     settings = state.settings if other is None else _over(state.settings, other, model)
     told = replayed(state.engine, settings, model, live.steps, whole=True, progress=_progress)
+    was, told = within(live.said, begin, end), within(told, begin, end)
     if other is None:
-        found = differences(live.said, told)
+        found = differences(was, told)
         if as_json:
             all_of_them = [{"what": d.what, "id": d.id, "at": d.at, "fields": d.fields} for d in found]
             first = found[0] if found else None
@@ -55,10 +65,10 @@ def backtest(
         return
     changed = _changed(state.settings.model(model), settings.model(model))
     if as_json:
-        print_json({"model": model, "changed": changed, "live": _would(live.said), "other": _would(told)})
+        print_json({"model": model, "changed": changed, "live": _would(was), "other": _would(told)})
         return
     print_line("Changed: " + ("; ".join(f"{name} {a} -> {b}" for name, (a, b) in changed.items()) or "nothing") + ".")
-    print_line(f"Live, {model} {_alarmed(live.said)}.")
+    print_line(f"Live, {model} {_alarmed(was)}.")
     print_line(f"Under {config} it would have {_alarmed(told)}.")
 
 
