@@ -212,7 +212,7 @@ def _table(
         calibrated += known.tolist()
         gain = bets.gain.reshape(-1, column.slots)
         seasons = _seasons(entries, calendar)
-        drifts = np.einsum("tbk,hk->htb", bets.stakes, seasons)
+        drifts = _either_side(np.einsum("tbk,hk->htb", bets.stakes, seasons))
         own = (
             moments.phi, moments.base, gain, bets.theta, bets.price, bets.variance, tolerance, variance, mass, np.expm1(bets.price), seasons, drifts,
         )  # fmt: skip
@@ -242,6 +242,16 @@ def _table(
         seasons=seasons,
         drifts=drifts,
     )
+
+
+def _either_side(drifts: Floats) -> Floats:
+    """What is normal at an hour is what was so at it, or at the one before or after: hours are UTC's, and where people live clocks change twice a
+    year. Each bet pays for the dearest of the three.
+    """
+    if not len(drifts):
+        return drifts
+    dearest: Floats = np.maximum.reduce([np.roll(drifts, by, axis=0) for by in (-1, 0, 1)])
+    return dearest
 
 
 def _seasons(entries: Sequence[TermCalibration | None], calendar: int) -> Floats:

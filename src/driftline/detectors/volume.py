@@ -108,19 +108,30 @@ class Volume:
 
     def expected(self, start: int, end: int) -> float:
         """Return how many events the reference would have between two event times (ms)."""
+        return self._counted(self.seasons, start, end)
+
+    def bounds(self, start: int, end: int) -> tuple[float, float]:
+        """Return how few and how many events are normal before any tolerance: those of the hour, of the one before, or of the one after. Hours are
+        UTC's, and where people live clocks change twice a year.
+        """
+        beside = [np.roll(self.seasons, by) for by in (-1, 0, 1)]
+        return self._counted(np.minimum.reduce(beside), start, end), self._counted(np.maximum.reduce(beside), start, end)
+
+    def _counted(self, seasons: Floats, start: int, end: int) -> float:
         share = 1.0
-        if len(self.seasons):
-            hours = share_of_hours(np.array([[start, end]]), np.ones(1), len(self.seasons))
-            share = float(hours @ np.maximum(1 + self.seasons, _LEAST_SHARE))
+        if len(seasons):
+            hours = share_of_hours(np.array([[start, end]]), np.ones(1), len(seasons))
+            share = float(hours @ np.maximum(1 + seasons, _LEAST_SHARE))
         return self.rate * share * (end - start) / HOUR_MS
 
     def log_e(self, n: int, start: int, end: int, *, timed: bool = True) -> Floats:
         """Return log e of each bet for ``n`` events between two event times (ms); the time is not ``timed`` where it
         has been counted before.
         """
-        factor = np.exp(self.tolerance * np.array(self.extra.signs))
+        signs = np.array(self.extra.signs)
+        few, many = self.bounds(start, end)
         g = np.array(UPWARD + DOWNWARD)
-        normal = self.expected(start, end) * factor
+        normal = np.where(signs > 0, many, few) * np.exp(self.tolerance * signs)
         eta = 1 / (1 + self.variance * normal / ((end - start) / HOUR_MS))
         log_e: Floats = eta * (max(n, 0) * np.log(g) - (normal * (g - 1) if timed else 0.0))
         return log_e
