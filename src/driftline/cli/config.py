@@ -56,6 +56,7 @@ models:
     # weighting: importance        # of features without a weight; else all are equal
     # pane: 5s                     # 1h for a model with few events
     # window: 1h                # or 10000 events, or 1h or 10000 events; slide: 15m
+    # multivariate: windows        # all columns together at every window, not only an episode's first; or off
     # policy:
     #   enabled: true              # retrain by itself
     #   cooldown: 7d

@@ -99,6 +99,23 @@ class Performance(msgspec.Struct, frozen=True, kw_only=True):
     weakest: tuple[SlicePerformance, ...] = ()
 
 
+class Multivariate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What ``n`` sampled rows of a window, against ``reference_n`` of the reference's, show of all columns together. It describes: nothing alarms.
+
+    ``auc`` of a classifier that tells the two apart (.5: it can't), by cross-validation; ``columns`` carry it, the one that matters most first.
+    ``reconstruction``: the error of the reference's principal components on the window as a multiple of that on rows of the reference which they were
+    not fitted to; ``chance`` is the greatest that chance shows, and 1 / ``chance`` the least. None where ``reason`` says why.
+    """
+
+    n: int
+    reference_n: int
+    auc: Distance | None = None
+    columns: tuple[str, ...] = ()
+    reconstruction: Distance | None = None
+    components: int = 0
+    reason: str = ""
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """The digest of one window of one model. A late event makes a new ``revision`` of the same ``finding_id``."""
 
@@ -124,6 +141,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     config_hash: str = ""
     #: What the sequential detectors that the user named saw inside the window.
     changes: tuple[Change, ...] = ()
+    #: What the window's row sample shows of all columns together, where the setting ``multivariate`` asks for it.
+    multivariate: Multivariate | None = None
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True):

@@ -171,6 +171,9 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     slices: dict[str, tuple[str, ...] | int] = {}
     #: The features that are watched in each beside prediction, score and errors; without a list the five most important ones.
     slice_features: tuple[str, ...] | None = None
+    #: When a window's sampled rows are compared with the reference's, all columns together (domain classifier, PCA reconstruction): never, at every
+    #: window, or at the first two windows of each episode of features. It takes some tenths of a second of detect's thread a window.
+    multivariate: Literal["off", "windows", "episodes"] = "episodes"
     sample_rows_per_pane: int = 64
     learning_rows: int = 5000
     max_values: int = 32

@@ -21,7 +21,7 @@ from driftline.streams.detect.causes import column_notes, discreet_findings, dis
 from driftline.streams.detect.cells import Cell, merged, ranges_of, spans_of
 from driftline.streams.detect.evidence_book import EvidenceBook
 from driftline.streams.detect.state import Track
-from driftline.streams.detect.wording import changes_sentence, finding_sentence, version_of
+from driftline.streams.detect.wording import changes_sentence, finding_sentence, multivariate_sentence, version_of
 
 
 class Digest:
@@ -52,6 +52,7 @@ class Digest:
             state = _state_of([c.state for c in columns])
             performance = _performance(merged(outcomes, outcomes[0].layout), reference, self._pii) if outcomes else None
         changes = _changes(track, key) if track is not None else ()
+        joint = track.multivariate.get(key.start) if track is not None else None
         if track is not None and track.open_at(key.end + self._lateness):
             state = "drift"
         quality = {**pane.quality, **value_counts(pane.layout, pane.counts)}
@@ -73,10 +74,12 @@ class Digest:
             evidence=track.closes.get(key.start, 0.0) if track is not None else 0.0,
             budget=self._budget,
             sentence=finding_sentence(self._model, state, (key.start, key.end), pane.n, columns=columns, performance=performance, quality=words)
-            + changes_sentence(changes),
+            + changes_sentence(changes)
+            + multivariate_sentence(joint),
             offsets=ranges_of(cells),
             config_hash=self._hash,
             changes=changes,
+            multivariate=joint,
         )
 
 

@@ -25,6 +25,7 @@ from driftline.streams.detect.cells import Cell, Cells
 from driftline.streams.detect.digest import Digest
 from driftline.streams.detect.episode_keeper import EpisodeKeeper
 from driftline.streams.detect.evidence_book import EvidenceBook
+from driftline.streams.detect.joint_book import JointBook
 from driftline.streams.detect.learning import learned_reference
 from driftline.streams.detect.relations import Relations, Samples
 from driftline.streams.detect.said import Marks, Said, Turn
@@ -55,6 +56,7 @@ class ModelMonitor:
         self._relations = Relations(settings, samples)
         self._evidence = EvidenceBook(model, settings, cells, self._relations)
         self._sequential = SequentialBook(model, settings, cells)
+        self._joint = JointBook(model, settings, cells, self.windows, samples)
         self._digest = Digest(model, settings, self._evidence)
         self._episodes = EpisodeKeeper(model, settings, cells, self.windows, self._evidence, self._relations)
         #: What was last said of the model, for the metrics: by kind at the last closed pane, and of the last window.
@@ -224,6 +226,9 @@ class ModelMonitor:
             return
         if key.kind == "features":
             self._note_close(key, turn)
+            joint = self._joint.told(turn)
+            if joint is not None:
+                turn.track.note_multivariate(key.start, joint, self._remembered(turn))
         self._publish(key, said)
         self._episodes.end_dried(self.state.tracks.values(), turn)
         self._episodes.window_closed(turn)

@@ -8,7 +8,7 @@ import msgspec
 
 from driftline.alerts.episodes import Episode
 from driftline.alerts.policy import PolicyState
-from driftline.contracts.findings import Change
+from driftline.contracts.findings import Change, Multivariate
 from driftline.contracts.summaries import PaneKind
 
 #: Ended episodes and evidence of closed windows are remembered at least for so many windows, and as long as outcomes may still come: the policy looks
@@ -18,6 +18,7 @@ REMEMBERED_WINDOWS = 64
 _MOST_EPISODES = 256
 _MOST_WINDOWS = 4096
 _MOST_CHANGES = 4096
+_MOST_JOINT = 512
 
 
 class Track(msgspec.Struct, kw_only=True):
@@ -44,11 +45,18 @@ class Track(msgspec.Struct, kw_only=True):
     changes: list[Change] = []
     #: The longest time (ms) of event time without a pane of features between two that had events.
     longest_gap: int = 0
+    #: What the row samples of the latest windows showed at their close, by start, where that was asked for.
+    multivariate: dict[int, Multivariate] = {}
 
     def note_close(self, start: int, evidence: float, since: int) -> None:
         """Remember the evidence at the close of a window, and forget windows from before ``since``."""
         known = {**self.closes, start: evidence}
         self.closes = dict(sorted((at, value) for at, value in known.items() if at >= min(since, start))[-_MOST_WINDOWS:])
+
+    def note_multivariate(self, start: int, told: Multivariate, since: int) -> None:
+        """Remember what a window's row sample showed at its close, and forget windows from before ``since``."""
+        known = {**self.multivariate, start: told}
+        self.multivariate = dict(sorted((at, value) for at, value in known.items() if at >= min(since, start))[-_MOST_JOINT:])
 
     def note_changes(self, changes: Sequence[Change], since: int) -> None:
         """Remember what sequential detectors saw in a pane, and forget what they saw before ``since``."""

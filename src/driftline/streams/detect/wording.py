@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from driftline.contracts.findings import Change, ColumnFinding, Performance, State
+from driftline.contracts.findings import Change, ColumnFinding, Multivariate, Performance, State
 from driftline.contracts.reference import ANY_VERSION, Reference
 from driftline.contracts.times import format_time
 
@@ -53,3 +53,22 @@ def changes_sentence(changes: Sequence[Change]) -> str:
     named = ", ".join(f"{c.column} by {c.detector} at {format_time(c.at)}" for c in changes[:_NAMED])
     more = f" and {len(changes) - _NAMED} more" if len(changes) > _NAMED else ""
     return f" Changes seen: {named}{more}."
+
+
+def multivariate_sentence(joint: Multivariate | None) -> str:
+    """Return what is added to a window's sentence where all its columns together surely differ from the reference's; nothing where they don't.
+
+    >>> from driftline.contracts.findings import Distance
+    >>> multivariate_sentence(Multivariate(n=900, reference_n=2_000, auc=Distance(0.61, 0.58, 0.64, 0.53), columns=("a", "b")))
+    " All columns together: 900 sampled rows are told from the reference's with an AUC of 0.61 (0.58 to 0.64), by a and b."
+    """
+    if joint is None:
+        return ""
+    told = []
+    auc, ratio = joint.auc, joint.reconstruction
+    if auc is not None and auc.low > 0.5 and auc.value > auc.chance:
+        by = f", by {' and '.join(joint.columns)}" if joint.columns else ""
+        told.append(f"{joint.n:,} sampled rows are told from the reference's with an AUC of {auc.value:.2f} ({auc.low:.2f} to {auc.high:.2f}){by}")
+    if ratio is not None and (ratio.low > 1 or ratio.high < 1) and max(ratio.value, 1 / ratio.value) > ratio.chance:
+        told.append(f"the reference's principal components miss {ratio.value:.2f} times as much ({ratio.low:.2f} to {ratio.high:.2f})")
+    return f" All columns together: {'; '.join(told)}." if told else ""
