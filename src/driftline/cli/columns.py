@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite
@@ -45,23 +45,43 @@ class ColumnNames:
 
 def read_rows(path: Path, names: ColumnNames, kinds: Mapping[str, FeatureKind]) -> ReferenceRows:
     """Return the rows of a CSV file with a header, or of a Parquet file; empty cells are null. Raises DriftlineError, with the line."""
-    parquet = path.suffix.lower() in SUFFIXES
-    header, columns = read_parquet(path) if parquet else _read(path)
+    if path.suffix.lower() in SUFFIXES:
+        header, columns = read_parquet(path)
+        return rows_of(header, columns, names, kinds, str(path))
+    header, columns = _read(path)
+    return _rows(header, columns, names, kinds, str(path), 2, lambda values, categorical: typed([str(v) for v in values], categorical=categorical))
+
+
+def rows_of(
+    header: Sequence[str], columns: Sequence[Sequence[object]], names: ColumnNames, kinds: Mapping[str, FeatureKind], where: str
+) -> ReferenceRows:
+    """Return the rows of columns that have types of their own; ``where`` they come from, for what is wrong with them. Raises DriftlineError."""
+    return _rows(header, columns, names, kinds, where, 1, lambda values, categorical: as_cells(values, categorical=categorical))
+
+
+def _rows(  # noqa: PLR0917 - one after the other, as the two above have them
+    header: Sequence[str],
+    columns: Sequence[Sequence[object]],
+    names: ColumnNames,
+    kinds: Mapping[str, FeatureKind],
+    where: str,
+    first: int,
+    made_of: Callable[[Sequence[object], bool], list[Cell]],
+) -> ReferenceRows:
     wanted = [n for n in (names.time, names.label, names.score, names.prediction, *names.features) if n is not None]
     absent = [n for n in wanted if n not in header]
     if absent:
-        raise DriftlineError(f"{path} has no column {', '.join(absent)}; it has {', '.join(header)}")
+        raise DriftlineError(f"{where} has no column {', '.join(absent)}; it has {', '.join(header)}")
     if not columns or not len(columns[0]):
-        raise DriftlineError(f"{path} has no rows")
+        raise DriftlineError(f"{where} has no rows")
     cells = dict(zip(header, columns, strict=True))
 
     def made(name: str) -> list[Cell]:
-        categorical = kinds.get(name) in ("categorical", "text")
-        return as_cells(cells[name], categorical=categorical) if parquet else typed([str(c) for c in cells[name]], categorical=categorical)
+        return made_of(cells[name], kinds.get(name) in ("categorical", "text"))
 
     features = list(names.features) or [n for n in header if n not in wanted and kinds.get(n) != "ignore"]
     return ReferenceRows(
-        times=[_time(told, path, line) for line, told in enumerate(cells[names.time], start=1 if parquet else 2)],
+        times=[_time(told, where, line) for line, told in enumerate(cells[names.time], start=first)],
         features={n: made(n) for n in features},
         labels=made(names.label) if names.label else None,
         scores=made(names.score) if names.score else None,
@@ -112,7 +132,7 @@ def _number(text: str) -> float | None:
     return number if isfinite(number) else None
 
 
-def _time(told: object, path: Path, line: int) -> int:
+def _time(told: object, where: str, line: int) -> int:
     """Epoch milliseconds, or ISO 8601 where a time without a zone is UTC's."""
     millis = 0
     try:
@@ -126,6 +146,6 @@ def _time(told: object, path: Path, line: int) -> int:
         pass
     if not EARLIEST_MS <= millis < LATEST_MS:
         raise DriftlineError(
-            f"{path}, line {line}: {str(told)!r} is no time; expected ISO 8601 (UTC without a zone) or epoch milliseconds, after 1970"
+            f"{where}, line {line}: {str(told)!r} is no time; expected ISO 8601 (UTC without a zone) or epoch milliseconds, after 1970"
         )
     return millis

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from driftline.cli.arguments import check_model
-from driftline.cli.commands.reference import TaskName, built
+from driftline.cli.commands.reference import TaskName
 from driftline.cli.output import AsJson, print_json, print_line, print_table
 from driftline.cli.state import State, state_of
 from driftline.contracts.errors import DriftlineError
@@ -96,6 +96,7 @@ def _of_store(state: State, own: ModelSettings, reference: Reference, rate: floa
 def _of_file(
     own: ModelSettings, model: str, file: Path, columns: tuple[str, str | None, str | None, str | None], task: str | None
 ) -> tuple[Reference, Drawn]:
+    from driftline.cli.building import built
     from driftline.cli.calibrating import from_file
     from driftline.cli.columns import ColumnNames, read_rows
 

@@ -14,15 +14,10 @@ from driftline.cli.state import State, state_of
 from driftline.contracts.times import format_time
 
 if TYPE_CHECKING:
-    from driftline.cli.columns import ReferenceRows
     from driftline.contracts.findings import ModelVersion
     from driftline.contracts.reference import Reference
-    from driftline.contracts.settings import FeatureKind, ModelSettings
-    from driftline.contracts.summaries import SampleRow
 
 reference_app = typer.Typer(no_args_is_help=True, help="References: build one from a file, list them, accept a drift as the new normal.")
-
-_SAMPLE_ROWS = 2_000
 
 
 class TaskName(StrEnum):
@@ -55,6 +50,7 @@ def build(
 
     Labels and scores should be of rows that the model was not fitted to, else live errors look like drift.
     """
+    from driftline.cli.building import built, sample_of
     from driftline.cli.columns import ColumnNames, read_rows
     from driftline.contracts.errors import DriftlineError
     from driftline.store import references
@@ -69,7 +65,7 @@ def build(
     rows = read_rows(file, names, own.features)
     holds_from = moment(effective_from, "--effective-from") if effective_from is not None else max(rows.times) + 1
     reference = built(rows, own, model=model, version=version, task=chosen, holds_from=holds_from)
-    new = references.put(state.engine, reference, _sample(rows, own, pii_secret(state.settings), reference))
+    new = references.put(state.engine, reference, sample_of(rows, own, pii_secret(state.settings), reference))
     if as_json:
         print_json({"new": new, **_row(reference)})
         return
@@ -187,63 +183,6 @@ def _publish(state: State) -> None:
         publish_turns(state.engine, state.settings.kafka)
     except (SetupError, KafkaError) as error:
         say(f"note: it is not published yet ({error}); the retrain worker will do so")
-
-
-def built(rows: ReferenceRows, own: ModelSettings, *, model: str, version: str, task: str, holds_from: int) -> Reference:
-    """Return the reference of a file's rows under a model's settings."""
-    from typing import get_args
-
-    from driftline.contracts.reference import Task
-    from driftline.detectors.calendar import calendar_of
-    from driftline.detectors.reference import build_reference
-    from driftline.detectors.slicing import Slicing
-
-    kinds: dict[str, FeatureKind] = {name: kind for name, kind in own.features.items() if name in rows.features}
-    return build_reference(
-        model=model,
-        version=version,
-        task=next(t for t in get_args(Task) if t == task),
-        effective_from=holds_from,
-        origin="built",
-        times=rows.times,
-        features=rows.features,
-        kinds=kinds,
-        predictions=rows.predictions,
-        scores=rows.scores,
-        labels=rows.labels,
-        importance=own.importance,
-        max_values=own.max_values,
-        max_features=own.max_features,
-        slicing=Slicing.of(own),
-        calendar=calendar_of(own),
-        all_events=own.reference_rows == "all",
-    )
-
-
-def _sample(rows: ReferenceRows, own: ModelSettings, secret: bytes, reference: Reference) -> list[SampleRow]:
-    """Return the rows that reports compare with, under the model's PII rules; which are kept depends on their numbers alone."""
-    from driftline.contracts.ids import sample_hash, stable_id
-    from driftline.contracts.summaries import SampleRow
-    from driftline.detectors.sample import kept_features
-    from driftline.detectors.values import finite_number
-
-    ids = [stable_id("reference-row", reference.reference_id, i) for i in range(len(rows.times))]
-    chosen = sorted(range(len(ids)), key=lambda i: sample_hash(ids[i]))[:_SAMPLE_ROWS]
-    sample = []
-    for i in chosen:
-        said = rows.predictions[i] if rows.predictions else None
-        sample.append(
-            SampleRow(
-                place=sample_hash(ids[i]),
-                event_id=ids[i],
-                event_time=rows.times[i],
-                version=reference.version,
-                features=kept_features({name: values[i] for name, values in rows.features.items()}, own.pii, secret),
-                prediction=said,
-                score=finite_number(rows.scores[i]) if rows.scores else None,
-            )
-        )
-    return sample
 
 
 def _uncalibrated(reference: Reference) -> list[str]:
