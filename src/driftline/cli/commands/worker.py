@@ -70,10 +70,11 @@ def worker(
     configure(log_level.value, log_format.value, step=step.value if step is not None else "worker")
     state = state_of(ctx)
     if step is not None:
-        from driftline.cli.step import is_supervised, run_step
+        from driftline.cli.step import is_supervised, leave, run_step
 
-        if not is_supervised():  # whoever supervises has done so
-            prepare(state, setup=setup)
+        if is_supervised():  # whoever supervises has prepared, and waits for the end
+            leave(run_step(state.settings, step.value))
+        prepare(state, setup=setup)
         raise typer.Exit(run_step(state.settings, step.value))
     from driftline.cli.supervisor import Supervisor
     from driftline.contracts.times import SECOND_MS, parse_duration
