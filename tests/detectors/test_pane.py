@@ -217,6 +217,9 @@ def test_the_digest_tells_every_kind_of_difference() -> None:
         {"versions": {"2": 1}}, {"sample": []}, {"quality": {}},
     ]  # fmt: skip
     assert len({digest(), *(digest(**change) for change in other)}) == len(other) + 1
+    # Where blocks end decides which repeats are seen: how often events came again is in the pane, and no part of its name.
+    assert digest() == digest(quality={**part.quality, "duplicates": 1})
+    assert digest(quality={}) == digest(quality={"duplicates": 2})
 
 
 TINY = sealed([NumericColumn(name="x", role="feature", edges=(0.0, 1.0), center=0.0, scale=1.0, counts=(1,) * 7)])

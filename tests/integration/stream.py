@@ -85,7 +85,8 @@ class Plan:
 
 def settings_tree(bootstrap: str, prefix: str, database: str, folder: str, idle_timeout: str) -> dict[str, Any]:
     """Return the settings under which the stream is watched."""
-    model = {"pane": "1h", "window": "1d", "allowed_lateness": "1h", "learning_rows": 400}
+    # Repeats are counted by block, and blocks end by when records were published: in another run of the same stream elsewhere.
+    model = {"pane": "1h", "window": "1d", "allowed_lateness": "1h", "learning_rows": 400, "quality": {"duplicates": 1.0}}
     policy = {"drift_persists": "2d", "min_labelled": 300}
     return {
         "kafka": {"bootstrap_servers": bootstrap, "topic_prefix": prefix, "partitions": PARTITIONS},

@@ -95,16 +95,22 @@ class Pane:
                 self.sample = bottom_k([*self.sample, *new.sample], self.sample_rows)
 
     def digest(self) -> str:
-        """Return a hash of everything counted, equal for equal panes however they came about."""
-        return content_hash(self.encode())
+        """Return a hash of everything counted, equal for equal panes however they came about.
+
+        Events that came again are counted by block, and where blocks end is no part of what was published: that count is left out.
+        """
+        return content_hash(self._packed({name: n for name, n in self.quality.items() if name != "duplicates"}))
 
     def encode(self) -> bytes:
         """Return the bytes that the store keeps; equal panes have equal bytes."""
+        return self._packed(self.quality)
+
+    def _packed(self, quality: dict[str, int]) -> bytes:
         slots, counts, widths = _packed_counts(self.counts)
         packed = _Packed(
             self.n, self.late, slots, counts,
             self.sums.astype("<i8").tobytes(), self.first_time, self.last_time, dict(sorted(self.versions.items())), [],
-            dict(sorted(self.quality.items())), widths, _by_names(self.sample),
+            dict(sorted(quality.items())), widths, _by_names(self.sample),
         )  # fmt: skip
         return _encoder.encode(_PackedMany(**msgspec.structs.asdict(packed), distinct=self.distinct) if self.distinct else packed)
 
