@@ -47,6 +47,8 @@ def of(kind: Any) -> st.SearchStrategy[Any]:
             made = st.one_of([of(t) for t in types])
         case info.VarTupleType(item_type=item):
             made = st.lists(of(item), max_size=3).map(tuple)
+        case info.TupleType(item_types=items):
+            made = st.tuples(*map(of, items))
         case info.ListType(item_type=item):
             made = st.lists(of(item), max_size=3)
         case info.DictType(value_type=value):
