@@ -15,7 +15,16 @@ from sqlalchemy import Engine
 from driftline.contracts.errors import DecodeError
 from driftline.contracts.findings import encode_json
 from driftline.contracts.settings import Settings
-from driftline.contracts.summaries import LEARNING, BlockSummary, OutcomeDelta, PaneKind, PanePart, SampleRow, decode_summary
+from driftline.contracts.summaries import (
+    LEARNING,
+    BlockSummary,
+    OutcomeDelta,
+    PaneKind,
+    PanePart,
+    SampleRow,
+    SummaryMessage,
+    decode_summary,
+)
 from driftline.contracts.times import SECOND_MS, parse_duration
 from driftline.contracts.topics import ALERTS, DRIFT_FINDINGS, PANE_CLOSINGS, RETRAIN_TRIGGERS
 from driftline.health.samples import Samples
@@ -93,9 +102,12 @@ class DetectPartition:
         """
         fresh = [r for r in records if r.offset >= (self.next_offset or 0)]
         self._looked = False
-        for record in fresh:
+        read = [(record, self._decoded(record)) for record in fresh]
+        self._foresee(message for _, message in read)
+        for record, message in read:
             self.next_offset = record.offset + 1
-            self._take_in(record)
+            if message is not None:
+                self._take_in(message)
         self._pending.records += len(fresh)
         if self._pending.said.anything() or self._pending.records >= _PENDING_MOST or time.monotonic() - self._saved_at >= self._interval_s:
             return self.checkpoint()
@@ -116,13 +128,27 @@ class DetectPartition:
         self._pending = Pending()
         return True
 
-    def _take_in(self, record: Record) -> None:
+    def _decoded(self, record: Record) -> SummaryMessage | None:
         try:
-            message = decode_summary(record.value)
+            return decode_summary(record.value)
         except DecodeError as error:
             self.counters.undecodable += 1
             self._pending.undecodable.append(letter_row(self.owner, Rejected(record, error), "detect", self._settings.limits))
-            return
+            return None
+
+    def _foresee(self, messages: Iterable[SummaryMessage | None]) -> None:
+        """Bring the cells that messages will change in one query: each by itself takes longer than all that is done with it."""
+        keys: list[PaneKey] = []
+        for message in messages:
+            if not isinstance(message, BlockSummary | OutcomeDelta) or (monitor := self._monitors.get(message.model)) is None:
+                continue
+            for part in message.panes:
+                if part.reference_id == LEARNING or self._book.get(message.model, part.reference_id) is not None:
+                    pane = PaneKey(message.model, part.reference_id, part.kind, monitor.pane, part.start, part.late)
+                    keys += (pane, *monitor.windows.holding(pane))
+        self._cells.ensure(keys)
+
+    def _take_in(self, message: SummaryMessage) -> None:
         if isinstance(message, BlockSummary):
             self._look()
             self._revise(message, self._pending)
