@@ -127,6 +127,9 @@ def _marks(streams: Mapping[str, Told]) -> Iterator[str]:
 
 def _faster(streams: Mapping[str, Told]) -> Iterator[str]:
     """Yield where a tuned peer's median is below the better of ours."""
+    if not any(told["peers"] for told in streams.values()):
+        yield "Not known: no peer has been measured in these results.\n"
+        return
     any_faster = False
     for name, told in streams.items():
         own = min(_never(told), _never(told["tolerance_05"]))
