@@ -214,3 +214,19 @@ def test_a_pair_whose_column_has_no_weight_never_alarms() -> None:
     assert [table.names(k) for k in np.flatnonzero(table.live.any(axis=0)).tolist()] == [("f0", "f2")]
     assert table.log_e(rows, 0.0).shape == (len(table.extra.signs),) == (4,)
     assert PairTable.of(reference, rows_of(reference, drawn(1_000, 3, rng).tolist()), DeciderConfig(1.0, weights={"f0": 0, "f1": 0})) is None
+
+
+def test_two_columns_that_follow_the_hour_are_no_pair_for_their_product_follows_it_too() -> None:
+    rng = np.random.default_rng(11)
+    at = np.sort(rng.uniform(0, 28 * 24, 20_000))
+    times = (at * 3_600_000).astype(np.int64) + START
+    wave = np.sin(2 * np.pi * at / 24)
+    values = {"a": wave + rng.standard_normal(len(at)), "b": wave + rng.standard_normal(len(at)), "c": rng.standard_normal(len(at))}
+    reference = build_reference(
+        model="m", version="1", task="regression", effective_from=0, origin="built", times=times, features=values, calendar="auto"
+    )  # fmt: skip
+    assert {entry.column for entry in reference.terms if entry.seasons} == {"a", "b"}
+    table = PairTable.of_columns(reference, {name: column[::10].tolist() for name, column in values.items()}, times[::10], BUDGET)
+    assert table is not None
+    watched = {table.names(place) for place in range(len(table.left)) if table.theta[:, place].any()}
+    assert watched == {("a", "c"), ("b", "c")}

@@ -118,6 +118,9 @@ class PairTable:
         # columns forgets no slower than the one of them that forgets faster.
         of_column, known = _columns_wandering(reference, scorer)
         variance, steady = np.maximum(variance, np.minimum(of_column[left], of_column[right])), steady & known[left] & known[right]
+        # Two columns that both follow the hour move together with it: their product has a cycle that nothing here takes off.
+        cyclic = _cyclic(reference, scorer)
+        steady &= ~(cyclic[left] & cyclic[right])
         faster = np.where(of_column[left] <= of_column[right], left, right)
         span = float(times.max() - times.min()) / HOUR_MS
         worth = 1 / (1 / safe + variance / span) if span > 0 else np.ones(len(n))
@@ -214,3 +217,9 @@ def _columns_wandering(reference: Reference, scorer: Scorer) -> tuple[Floats, Ma
             told.setdefault(entry.column, []).append((entry.variance_hours, entry.calibrated))
     found = [told.get(column.name, [(0.0, False)]) for column in scorer.columns]
     return np.array([max(v for v, _ in own) for own in found]), np.array([all(known for _, known in own) for own in found])
+
+
+def _cyclic(reference: Reference, scorer: Scorer) -> Mask:
+    """Return whether the reference shows a cycle of hours in each scored column."""
+    found = {entry.column for entry in reference.terms if entry.seasons}
+    return np.array([column.name in found for column in scorer.columns])
