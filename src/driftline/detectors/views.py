@@ -76,7 +76,7 @@ def moment_of(value: object) -> int | None:
     if isinstance(value, bool) or (number := finite_number(value)) is None:
         return None
     up, down = next(unit for least, *unit in _UNITS if abs(number) >= least)
-    millis = int(number * up) // down
+    millis = round(number * up / down)  # a float of nanoseconds is off by some hundreds of them: cut off, it would be a millisecond less
     return millis if EARLIEST_MS <= millis < LATEST_MS else None
 
 
