@@ -65,7 +65,8 @@ def test_what_is_committed_is_loaded(engine: Engine) -> None:
     ],
 )
 def test_the_tables_have_a_column_for_each_field(table: Table, row: type[msgspec.Struct]) -> None:
-    assert {c.name for c in table.c} == {"q", *row.__struct_fields__}
+    fields = {*row.__struct_fields__} - ({"quiet"} if row is Progress else set())  # told again by its owner, and over with the next record: not kept
+    assert {c.name for c in table.c} == {"q", *fields}
 
 
 def test_later_rows_take_the_place_of_earlier_ones_and_others_stay(engine: Engine) -> None:
