@@ -24,7 +24,7 @@ def test_a_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         str(path.relative_to(ROOT / "src")) for path in (ROOT / "src/driftline").rglob("*") if path.is_file() and "__pycache__" not in path.parts
     }
     assert inside == sources | {"driftline/cli/pom.xml"}
-    assert not {name for name in inside if name.startswith("tests/") or Path(name).name.startswith(("test_", "conftest")) or name.endswith((".pyc", ".db", ".log"))}
+    assert not {name for name in inside if Path(name).name.startswith(("test_", "conftest")) or name.endswith((".pyc", ".db", ".log"))}
 
 
 def test_types_migrations_and_the_names_of_kafkas_jars_come_along(wheel: Path) -> None:
