@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -100,15 +99,12 @@ def filled(engine: Engine) -> Engine:
 # ---- the root
 
 
-def test_help_is_quick() -> None:
-    spent = []
-    for _ in range(2):
-        before = os.times()
-        done = subprocess.run([sys.executable, "-m", "driftline", "--help"], capture_output=True, text=True, check=True)
-        after = os.times()
-        spent.append(after.children_user - before.children_user + after.children_system - before.children_system)
+def test_help_waits_for_no_library_that_only_a_command_needs() -> None:
+    probe = "import sys; from driftline.cli.main import app; app(['--help'], standalone_mode=False); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert "explain" in done.stdout
-    assert min(spent) < 0.5  # processor time: the machine has other things to do
+    heavy = {"numpy", "scipy", "sklearn", "pandas", "pyarrow", "river", "evidently", "faust", "kafka", "sqlalchemy", "alembic", "aiohttp"}
+    assert not heavy & set(done.stderr.split())
 
 
 def test_no_command_s_help_needs_a_configuration(run: Invoke) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import statistics
 import subprocess
 import textwrap
 from pathlib import Path
@@ -44,16 +43,11 @@ def test_the_client_brings_kafka_python_and_msgspec_and_little_else(python: Path
     assert {name.lower().replace("_", "-") for name in installed} <= {"driftline", "kafka-python", "msgspec", "crc32c"}
 
 
-def test_the_client_imports_within_the_mark(python: Path) -> None:
-    run(python, "import driftline.producers")  # byte code
-    seconds = []
-    for _ in range(5):
-        before = os.times()
-        run(python, "import driftline.producers")
-        after = os.times()
-        seconds.append(after.children_user + after.children_system - before.children_user - before.children_system)
-    # Of the processor, for the machine has other things to do as well: the clock of a quiet one shows no more.
-    assert statistics.median(seconds) < 0.3
+def test_the_client_imports_its_two_packages_and_nothing_slow(python: Path) -> None:
+    # How long it takes (the mark: 0.3 s of the processor) is measured by benchmarks/publisher.py.
+    probe = "import sys; import driftline.producers; print(*{name.partition('.')[0] for name in sys.modules} - sys.stdlib_module_names)"
+    brought = {name for name in run(python, probe).split() if not name.startswith("_")}
+    assert brought <= {"driftline", "kafka", "msgspec", "crc32c"}
 
 
 def test_the_client_publishes_and_everything_it_does_works_without_the_extras(python: Path, bootstrap: str, prefix: str, read: Read) -> None:

@@ -22,7 +22,7 @@ from driftline.streams.reading import Reader
 from driftline.streams.references import ReferenceBook
 
 #: What an order of arrival may change: where in the log things stood, and how often a window was told of.
-ARRIVAL = {"revision", "offsets", "positions", "watermark", "by"}
+ARRIVAL = {"revision", "offsets", "positions", "watermark", "by", "joined", "marks"}
 
 
 class Event(NamedTuple):
