@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import get_args
 
 from driftline.cli.columns import ReferenceRows
@@ -18,8 +19,18 @@ from driftline.detectors.values import finite_number
 _SAMPLE_ROWS = 2_000
 
 
-def built(rows: ReferenceRows, own: ModelSettings, *, model: str, version: str, task: str, holds_from: int) -> Reference:
-    """Return the reference of rows under a model's settings."""
+def built(
+    rows: ReferenceRows,
+    own: ModelSettings,
+    *,
+    model: str,
+    version: str,
+    task: str,
+    holds_from: int,
+    label_delays: Sequence[int] | None = None,
+    all_events: bool | None = None,
+) -> Reference:
+    """Return the reference of rows under a model's settings; ``all_events``: whether they are all of their time (None: as the settings say)."""
     kinds: dict[str, FeatureKind] = {name: kind for name, kind in own.features.items() if name in rows.features}
     return build_reference(
         model=model,
@@ -38,7 +49,8 @@ def built(rows: ReferenceRows, own: ModelSettings, *, model: str, version: str, 
         max_features=own.max_features,
         slicing=Slicing.of(own),
         calendar=calendar_of(own),
-        all_events=own.reference_rows == "all",
+        label_delays=label_delays,
+        all_events=own.reference_rows == "all" if all_events is None else all_events,
     )
 
 

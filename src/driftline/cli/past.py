@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from driftline.cli.connection import open_consumer
 from driftline.cli.topics import missing
@@ -12,10 +13,16 @@ from driftline.contracts.settings import KafkaSettings
 from driftline.contracts.topics import Topic, topic_name
 
 if TYPE_CHECKING:
+    from kafka import TopicPartition
+
     from driftline.streams.records import Record
+
+Told = TypeVar("Told")
 
 _POLL_MS = 1_000
 _POLL_MOST = 2_000
+#: Offsets of one piece.
+_PIECE = 8_192
 #: Polls in a row that bring nothing although something has to be there.
 _PATIENCE = 30
 
@@ -42,6 +49,44 @@ class Past:
         """How many partitions there are."""
         return len(self._tps)
 
+    def ends(self) -> dict[int, int]:
+        """Return the offset after the last committed record of each partition."""
+        return self._told(lambda tps: {tp.partition: offset for tp, offset in self._consumer.end_offsets(tps).items()})
+
+    def at(self, moment: int) -> dict[int, int]:
+        """Return the offset of each partition's first record that was made (or appended, as the topic says) at a moment (ms) or later; all before it
+        are older. Its end where there is none.
+        """
+        ends = self.ends()
+        found = self._told(lambda tps: self._consumer.offsets_for_times(dict.fromkeys(tps, max(moment, 0))))
+        return {tp.partition: ends[tp.partition] if one is None else one.offset for tp, one in found.items()}
+
+    def between(self, starts: Mapping[int, int], ends: Mapping[int, int]) -> Iterator[tuple[int, int, list[Record]]]:
+        """Yield the records from some offsets to before others, partition by partition, so many at a time that they fit in memory, each piece with
+        its partition and the number of offsets that it went on by. Raises SetupError where retention takes them away meanwhile.
+        """
+        for partition, first in sorted(starts.items()):
+            tp, end = self._tps[partition], ends[partition]
+            if first < end:
+                self._ahead[partition].clear()
+                self._consumer.seek(tp, first)
+            for start in range(first, end, _PIECE):
+                stop = min(start + _PIECE, end)
+                records = self.until(partition, stop)
+                if not records or records[0].offset > start:  # nothing but markers of transactions, or records that are gone
+                    begin = self._told(self._consumer.beginning_offsets)[tp]
+                    if begin > start:
+                        raise SetupError(f"{self.name}[{partition}] lost its records before offset {begin:,} to the topic's retention as it was read")
+                yield partition, stop - start, records
+
+    def _told(self, ask: Callable[[list[TopicPartition]], Told]) -> Told:
+        from kafka.errors import KafkaError
+
+        try:
+            return ask(list(self._tps.values()))
+        except KafkaError as error:
+            raise SetupError(f"the broker does not say what {self.name} holds: {error}") from error
+
     def until(self, partition: int, position: int) -> list[Record]:
         """Return the records of a partition before an offset that were not returned yet."""
         from kafka.errors import KafkaError
@@ -56,7 +101,7 @@ class Past:
                 ahead.extend(found.get(tp, ()))
                 empty = 0 if found else empty + 1
                 if empty > _PATIENCE:
-                    raise SetupError(f"{self.name}[{partition}] ends before offset {position:,}, up to which it was read live")
+                    raise SetupError(f"{self.name}[{partition}] ends before offset {position:,}, up to which it is said to reach")
         except KafkaError as error:
             raise SetupError(f"{self.name} can't be read: {error}") from error
         records = []

@@ -140,6 +140,14 @@ def outcome_of(model: str, event_id: str, halves: Halves | None, judge: Judge = 
     )
 
 
+def label_of(halves: Halves | None) -> tuple[float | str | bool | None, int]:
+    """Return what is said to have happened, and when that was said (ms); None, 0 where nothing is, or it was withdrawn."""
+    if halves is None or halves.label is None or halves.label_time is None:
+        return None, 0
+    label = _decode_label(halves.label)
+    return (None, 0) if label is None else (label, halves.label_time)
+
+
 def counted_of(outcome: OutcomeRow | None) -> bytes | None:
     """Return what is stored of how an outcome was counted: None where there is none, MessagePack's nil where it counts nowhere."""
     return None if outcome is None else _counted(outcome.counted)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from driftline.cli.arguments import Model, check_model, moment
+from driftline.cli.arguments import Model, Since, check_model, moment
 from driftline.cli.output import AsJson, print_json, print_line, print_table, say
 from driftline.cli.state import State, state_of
+from driftline.contracts.errors import SettingsError
 from driftline.contracts.times import format_time
 
 if TYPE_CHECKING:
     from driftline.contracts.findings import ModelVersion
     from driftline.contracts.reference import Reference
 
-reference_app = typer.Typer(no_args_is_help=True, help="References: build one from a file, list them, accept a drift as the new normal.")
+reference_app = typer.Typer(no_args_is_help=True, help="References: build one from a file or the log, list them, accept a drift as the new normal.")
 
 
 class TaskName(StrEnum):
@@ -31,27 +33,40 @@ class TaskName(StrEnum):
 @reference_app.command()
 def build(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(help="A CSV file with a header, or a Parquet file.")],
+    file: Annotated[Path | None, typer.Argument(help="A CSV file with a header, or a Parquet file; none with --from-log.")] = None,
     *,
     model: Annotated[str, typer.Option("--model", "-m", help="The model it is for.")],
-    time_column: Annotated[str, typer.Option("--time-column", help="Event time: ISO 8601 (UTC without a zone) or epoch milliseconds.")],
+    from_log: Annotated[bool, typer.Option("--from-log", help="Of the events in the log, from --since to before --until.")] = False,
+    time_column: Annotated[
+        str | None, typer.Option("--time-column", help="Of a file: event time, ISO 8601 (UTC without a zone) or epoch milliseconds.")
+    ] = None,
     task: Annotated[TaskName | None, typer.Option("--task", help="What the model does; without it, as the settings say.")] = None,
-    version: Annotated[str, typer.Option("--version", help="The version it holds for; * for each without one of its own.")] = "*",
-    label_column: Annotated[str | None, typer.Option("--label-column", help="What really happened.")] = None,
-    score_column: Annotated[str | None, typer.Option("--score-column", help="The model's score: the probability of the positive class.")] = None,
-    prediction_column: Annotated[str | None, typer.Option("--prediction-column", help="The model's prediction.")] = None,
+    version: Annotated[
+        str, typer.Option("--version", help="The version it holds for (of the log: made of its events alone); * for each without one of its own.")
+    ] = "*",
+    label_column: Annotated[str | None, typer.Option("--label-column", help="Of a file: what really happened.")] = None,
+    score_column: Annotated[str | None, typer.Option("--score-column", help="Of a file: the score, the probability of the positive class.")] = None,
+    prediction_column: Annotated[str | None, typer.Option("--prediction-column", help="Of a file: the model's prediction.")] = None,
     feature: Annotated[list[str] | None, typer.Option("--feature", help="A feature; repeat it. Without any, every other column.")] = None,
+    since: Since = None,
+    until: Annotated[str | None, typer.Option("--until", help="Event time to end before.")] = None,
+    most: Annotated[int, typer.Option("--rows", min=1, help="Of the log: most events; of more, an even sample by the hash of their ids.")] = 50_000,
+    labels: Annotated[bool, typer.Option("--labels/--no-labels", help="Of the log: with what became of the events, as label-events says.")] = True,
     effective_from: Annotated[
-        str | None, typer.Option("--effective-from", help="Event time from which it holds; without it, after the rows.")
+        str | None,
+        typer.Option("--effective-from", help="Event time from which it holds; without it, after a file's rows, or after all that has been watched."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Build a reference from rows of a time when all was well, and store it.
 
-    Labels and scores should be of rows that the model was not fitted to, else live errors look like drift.
+    Labels and scores should be of rows that the model was not fitted to, else live errors look like drift. Of the log they are: there are the events
+    and the labels that live has met, each event once; take a time whose labels have come. A reference of the log holds, if nothing else is said,
+    after every event that has been watched by now: what was compared with another one stays so.
     """
-    from driftline.cli.building import built, sample_of
-    from driftline.cli.columns import ColumnNames, read_rows
+    from driftline.cli.building import sample_of
+    from driftline.cli.columns import ColumnNames
+    from driftline.cli.referring import Build, from_file, from_stream
     from driftline.contracts.errors import DriftlineError
     from driftline.store import references
     from driftline.streams.pii import pii_secret
@@ -61,10 +76,16 @@ def build(
     chosen = task.value if task is not None else own.task
     if chosen is None:
         raise DriftlineError(f"the settings do not say what {model} does: name it with --task")
-    names = ColumnNames(time_column, label_column, score_column, prediction_column, feature or ())
-    rows = read_rows(file, names, own.features)
-    holds_from = moment(effective_from, "--effective-from") if effective_from is not None else max(rows.times) + 1
-    reference = built(rows, own, model=model, version=version, task=chosen, holds_from=holds_from)
+    wanted = Build(model, version, chosen, moment(effective_from, "--effective-from") if effective_from is not None else None, feature or ())
+    if from_log:
+        _check_apart("a file", {"FILE": file, "--time-column": time_column, "--label-column": label_column})
+        _check_apart("a file", {"--score-column": score_column, "--prediction-column": prediction_column})
+        rows, reference = from_stream(state, wanted, _stretch(since, until), most=most, labels=labels)
+    else:
+        _check_apart("--from-log", {"--since": since, "--until": until})
+        if file is None or time_column is None:
+            raise DriftlineError("a reference is built of FILE with --time-column, or of the log: --from-log with --since and --until")
+        rows, reference = from_file(state, wanted, file, ColumnNames(time_column, label_column, score_column, prediction_column, feature or ()))
     new = references.put(state.engine, reference, sample_of(rows, own, pii_secret(state.settings), reference))
     if as_json:
         print_json({"new": new, **_row(reference)})
@@ -75,6 +96,24 @@ def build(
     wandering = _uncalibrated(reference)
     if wandering:
         say(f"note: too short a time for the cycles of {', '.join(wandering)}: shown, but no alarm comes of them")
+
+
+def _check_apart(goes_with: str, given: Mapping[str, object]) -> None:
+    """Raise SettingsError where an option was given that means nothing here."""
+    for name, value in given.items():
+        if value is not None:
+            raise SettingsError(name, str(value), f"nothing: it goes with {goes_with}")
+
+
+def _stretch(since: str | None, until: str | None) -> tuple[int, int]:
+    """Return the event times from and before which events are wanted. Raises SettingsError."""
+    for option, text in (("--since", since), ("--until", until)):
+        if text is None:
+            raise SettingsError(option, None, "with --from-log a date such as 2013-06-01, or RFC 3339 such as 2013-06-01T12:00:00Z")
+    first, last = moment(since), moment(until, "--until")
+    if first >= last:
+        raise SettingsError("--until", until, f"a time after {format_time(first)}")
+    return first, last
 
 
 @reference_app.command("list")
