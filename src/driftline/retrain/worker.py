@@ -37,6 +37,7 @@ log = logging.getLogger("driftline.retrain")
 Beat = Callable[[str | None], None]
 
 _POLL_MS = 200
+_COMMIT_MS = 5_000
 _PUBLISH_EVERY_MS = 1_000
 _PUBLISH_RETRY_MS = 5_000
 
@@ -77,7 +78,8 @@ class _Worker:
         self._consumer = consumer
         self._producer = producer
         self._owner = settings.worker.instance_id or f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-        self._record: Any = None  # the trigger's record, from its arrival to its commit
+        self._record: Any = None  # the trigger's record, from its arrival until nothing is left of it
+        self._owed: dict[TopicPartition, int] = {}  # what is done and has yet to be committed
         self._handling: Handling | None = None
         self._unreadable: DecodeError | None = None
         self._publish_at = 0
@@ -88,6 +90,7 @@ class _Worker:
         try:
             while not stop.is_set():
                 self._advance(_now())
+                self._commit()
                 self._poll()
                 beat("the broker does not take what is to be published" if self._broken else None)
         finally:
@@ -133,19 +136,26 @@ class _Worker:
         self._handling = Handling(self._engine, self._settings, trigger, owner=self._owner, event_ends=self._event_ends)
 
     def _done(self, record: Any) -> None:
-        partition = TopicPartition(record.topic, record.partition)
         self._record = self._handling = None
-        if partition not in self._consumer.assignment():
-            return  # another worker has the partition now, and will find the run settled
-        try:
-            self._consumer.commit({partition: OffsetAndMetadata(record.offset + 1, "", -1)})
-            self._consumer.seek(partition, record.offset + 1)
-        except KafkaError as error:
-            log.warning(
-                "The offset after trigger %d is not committed (%s): it will be read again, and is settled.",
-                record.offset,
-                error,
-            )
+        self._owed[TopicPartition(record.topic, record.partition)] = record.offset + 1
+
+    def _commit(self) -> None:
+        """Commit what is done: a group that is being shared out anew takes no commit, so again until it does, or until another worker has the
+        partition, who will find the run settled.
+        """
+        for partition, offset in list(self._owed.items()):
+            if partition not in self._consumer.assignment():
+                del self._owed[partition]
+                continue
+            try:
+                self._consumer.commit({partition: OffsetAndMetadata(offset, "", -1)}, timeout_ms=_COMMIT_MS)
+                at = self._consumer.position(partition, timeout_ms=_COMMIT_MS)
+                if at is not None and at < offset:  # it was assigned anew from what had been committed
+                    self._consumer.seek(partition, offset)
+            except KafkaError as error:
+                log.info("The offset after trigger %d is not committed yet (%s): trying again.", offset - 1, error)
+            else:
+                del self._owed[partition]
 
     def _published(self, now: int) -> bool:
         """Publish what waits; False while the broker does not take it. Other turns than this worker's own (an accepted
