@@ -10,7 +10,7 @@ from tests.detectors.made import Counts, Floats, categorical_column, numeric_col
 
 from driftline.contracts.reference import CategoricalColumn, Column, NumericColumn
 from driftline.detectors.distances import GROUPS, groups_of
-from driftline.detectors.measured import distances_of
+from driftline.detectors.measured import distances_of, since_previous_of
 
 
 def _distance(name: str, column: Column, counts: Counts) -> float | None:
@@ -164,3 +164,30 @@ def test_many_columns_at_once_are_as_each_alone() -> None:
             assert 0 <= d.low <= d.high
             assert [d.value, d.low, d.high, d.chance] == pytest.approx([alone[name].value, alone[name].low, alone[name].high, alone[name].chance])
     assert together[0]["psi"].low == 0 < together[1]["psi"].low
+
+
+def test_between_two_windows_it_is_what_it_is_from_a_reference_of_the_first() -> None:
+    numeric, _, _, counts = _pair("location")
+    named = categorical_column("c", np.arange(3_000) % 2, ["a", "b"])
+    columns: list[Column] = [numeric, named]
+    now = [counts, np.bincount(np.arange(900) % 3, minlength=named.slots)]
+    told = since_previous_of(columns, [np.asarray(c.counts) for c in columns], now)
+    for column, live, one in zip(columns, now, told, strict=True):
+        assert one is not None
+        assert one.n == sum(column.counts)
+        assert one.psi == pytest.approx(psi(column, live))
+        assert one.jensen_shannon == pytest.approx(jensen_shannon(column, live))
+    assert since_previous_of([named], [np.zeros(named.slots, np.int64)], now[1:]) == [None]
+    assert since_previous_of([], [], []) == []
+
+
+@pytest.mark.parametrize(("before", "now"), [(400, 400), (5_000, 600)])
+def test_of_two_windows_alike_psi_is_above_what_chance_shows_in_five_of_a_hundred(before: int, now: int) -> None:
+    rng = np.random.default_rng(before)
+    column = numeric_column("x", rng.standard_normal(5_000))
+    pairs = 1_000
+    windows = [[np.bincount(numeric_slots(column, rng.standard_normal(n)), minlength=column.slots) for _ in range(pairs)] for n in (before, now)]
+    told = [one for one in since_previous_of([column] * pairs, *windows) if one is not None]
+    assert len(told) == pairs
+    # Binomial: 3.6 sd either way.
+    assert 0.025 < np.mean([one.psi > one.psi_chance for one in told]) < 0.075

@@ -8,13 +8,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from driftline.contracts.findings import ColumnFinding, Distance, State
+from driftline.contracts.findings import ColumnFinding, Distance, SincePrevious, State
 from driftline.contracts.reference import CATEGORICAL_EXTRAS, CategoricalColumn, Column, GridColumn, Reference
 from driftline.contracts.summaries import PaneKind
 from driftline.detectors.decider import Decider, Span, TermEffect
 from driftline.detectors.distinct import estimate_of
 from driftline.detectors.layout import Layout
-from driftline.detectors.measured import distances_of
+from driftline.detectors.measured import Counts, distances_of, since_previous_of
 from driftline.detectors.moments import moments_of
 
 #: Below this many rows a column is not judged: a distance of a hundred rows says more about the hundred than about
@@ -34,10 +34,11 @@ def column_findings(
     min_n: int = MIN_ROWS,
     spans: Sequence[Span] = (),
     distinct: Mapping[str, bytes] | None = None,
+    before: npt.NDArray[np.int64] | None = None,
 ) -> tuple[ColumnFinding, ...]:
     """Return the findings of a window of ``hours`` whose slot counts are given, in the order of the layout; grids
     have none. ``spans`` say when the window was: against a reference with a calendar it is compared with these hours.
-    ``distinct`` holds a pane's sketches.
+    ``distinct`` holds a pane's sketches, ``before`` the slot counts of the window before this one.
     """
     columns = reference.columns if kind == "features" else reference.outcomes
     effects: dict[str, list[TermEffect]] = {}
@@ -50,8 +51,18 @@ def column_findings(
     normal = dict(zip(decider.terms(kind), decider.normal(kind, spans).tolist(), strict=True)) if spans else {}
     expected = [_of_these_hours(c, normal) for c in judged]
     distances = dict(zip((c.name for c in judged), distances_of(expected, [slots[c.name] for c in judged]), strict=True))
-    found = (_finding(c, slots[c.name], effects.get(c.name, []), distances.get(c.name, {}), min_n) for c in told)
+    previous = _previous(layout, judged, slots, before, min_n) if before is not None else {}
+    found = (_finding(c, slots[c.name], effects.get(c.name, []), distances.get(c.name, {}), min_n, previous.get(c.name)) for c in told)
     return tuple(_with_distinct(finding, column, distinct or {}) for finding, column in zip(found, told, strict=True))
+
+
+def _previous(
+    layout: Layout, judged: Sequence[Column], slots: Mapping[str, Counts], before: Counts, min_n: int
+) -> Mapping[str, SincePrevious | None]:
+    then = {column.name: np.maximum(before[layout.slice_of(column.name)], 0) for column in judged}
+    known = [column for column in judged if then[column.name].sum() >= min_n]
+    found = since_previous_of(known, [then[c.name] for c in known], [slots[c.name] for c in known])
+    return dict(zip((c.name for c in known), found, strict=True))
 
 
 def _of_these_hours(column: Column, normal: Mapping[tuple[str, str], float]) -> Column:
@@ -89,7 +100,9 @@ def state_of(effects: list[TermEffect], n: int, min_n: int) -> State:
     return "ok"
 
 
-def _finding(column: Column, slots: npt.NDArray[np.int64], effects: list[TermEffect], distances: dict[str, Distance], min_n: int) -> ColumnFinding:
+def _finding(  # noqa: PLR0917 - one caller's local names
+    column: Column, slots: Counts, effects: list[TermEffect], distances: dict[str, Distance], min_n: int, previous: SincePrevious | None
+) -> ColumnFinding:
     n = int(slots.sum())
     missing, unseen = shares_of(column, slots)
     state = state_of(effects, n, min_n)
@@ -107,6 +120,7 @@ def _finding(column: Column, slots: npt.NDArray[np.int64], effects: list[TermEff
         effect_high=top.high if top else None,
         tolerance=top.tolerance if top else None,
         distances=distances,
+        since_previous=previous,
     )
 
 

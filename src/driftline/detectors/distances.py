@@ -52,6 +52,13 @@ def grouped(column: Column, counts: npt.NDArray[np.int64]) -> tuple[Floats, Floa
     return p, q
 
 
+def grouped_pair(column: Column, before: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Return the counts of each group in two windows."""
+    group = groups_of(column)
+    p, q = (np.bincount(group, side).astype(np.float64) for side in (before, counts))
+    return p, q
+
+
 @lru_cache(maxsize=8192)
 def groups_of(column: Column) -> npt.NDArray[np.int64]:
     """Return the group of each slot: consecutive bins up to a tenth of the reference's values, each category, unseen,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import partial
+from math import isfinite
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import chdtri
 
-from driftline.contracts.findings import Distance
+from driftline.contracts.findings import Distance, SincePrevious
 from driftline.contracts.reference import Column, NumericColumn
 from driftline.detectors import binned, contingency
-from driftline.detectors.distances import grouped, values_of, widths_of
+from driftline.detectors.distances import grouped, grouped_pair, values_of, widths_of
 from driftline.detectors.moments import Floats
 from driftline.detectors.uncertainty import Interval, intervals
 
@@ -39,6 +41,26 @@ def distances_of(columns: Sequence[Column], counts: Sequence[Counts]) -> list[di
         p, q = (np.stack([numeric[k][2][side] for k in chosen]) for side in (0, 1))
         width: Floats = np.stack([numeric[k][3] for k in chosen])
         _tell(told, [numeric[k][0] for k in chosen], intervals({"ks": binned.ks, "wasserstein": partial(binned.wasserstein, width=width)}, p, q))
+    return told
+
+
+def since_previous_of(columns: Sequence[Column], before: Sequence[Counts], counts: Sequence[Counts]) -> list[SincePrevious | None]:
+    """Return for each column how far a window is from the one before it, both given by their slot counts; None where either has no rows.
+
+    No sample is drawn: PSI of two windows of m and n rows alike is about (1/m + 1/n) times a chi-square of as many degrees of freedom as there are
+    groups in either, less one (Yurdakul, 2018).
+    """
+    told: list[SincePrevious | None] = [None] * len(columns)
+    pairs = [grouped_pair(*each) for each in zip(columns, before, counts, strict=True)]
+    for members in _alike(len(p) for p, _ in pairs):
+        p, q = (np.stack([pairs[i][side] for i in members]) for side in (0, 1))
+        m, n = p.sum(axis=-1), q.sum(axis=-1)
+        freedom = np.maximum(((p + q) > 0).sum(axis=-1) - 1, 0)
+        chance = np.where(freedom > 0, chdtri(np.maximum(freedom, 1), 0.05), 0.0) * (1 / np.maximum(m, 1) + 1 / np.maximum(n, 1))
+        found = zip(members, m.tolist(), contingency.psi(p, q).tolist(), chance.tolist(), contingency.jensen_shannon(p, q).tolist(), strict=True)
+        for i, rows, psi, alone, distance in found:
+            if isfinite(psi):
+                told[i] = SincePrevious(int(rows), psi, alone, distance)
     return told
 
 

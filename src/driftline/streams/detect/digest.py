@@ -37,16 +37,35 @@ class Digest:
         self._pii = settings.pii
 
     def finding(
-        self, key: PaneKey, revision: int, cells: Sequence[Cell], outcomes: Sequence[Cell], *, reference: Reference | None, track: Track | None
+        self,
+        key: PaneKey,
+        revision: int,
+        cells: Sequence[Cell],
+        outcomes: Sequence[Cell],
+        before: Sequence[Cell] = (),
+        *,
+        reference: Reference | None,
+        track: Track | None,
     ) -> Finding:
-        """Return the finding of the window ``key``: of its cells (late rows have one of their own), and of its outcomes once they are ripe."""
+        """Return the finding of the window ``key``: of its cells (late rows have one of their own), of its outcomes once they are ripe, and of the
+        cells of the window ``before`` it.
+        """
         pane = merged(cells, cells[0].layout)
         columns: tuple[ColumnFinding, ...] = ()
         performance: Performance | None = None
         state: State = "learning"
         if reference is not None:
             decider, spans = self._evidence.decider(reference), spans_of([(key, cells[0])])
-            columns = column_findings(reference, decider, "features", pane.counts, key.length / HOUR_MS, spans=spans, distinct=pane.distinct)
+            columns = column_findings(
+                reference,
+                decider,
+                "features",
+                pane.counts,
+                key.length / HOUR_MS,
+                spans=spans,
+                distinct=pane.distinct,
+                before=merged(before, before[0].layout).counts if before else None,
+            )
             columns = column_notes(columns, pane, self._pii)
             columns = discreet_findings(columns, reference, self._pii)
             state = _state_of([c.state for c in columns])

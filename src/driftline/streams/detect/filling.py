@@ -7,7 +7,7 @@ whatever comes for one of them later goes into it too. A pane between two window
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 
 from driftline.contracts.summaries import PaneKind
 from driftline.contracts.windows import WindowRule
@@ -80,6 +80,12 @@ class Fillings:
         starts, ends = self._edges(like.reference_id)
         chosen = range(bisect_right(ends, after), bisect_right(ends, until))
         return [PaneKey(self._model, like.reference_id, kind, starts[i] - ends[i], starts[i], late=False) for i in chosen]
+
+    def beside(self, key: PaneKey, places: int) -> PaneKey | None:
+        """Return the window that was cut so many places after a window (before it: negative), None where there is none."""
+        starts, ends = self._edges(key.reference_id)
+        i = bisect_left(starts, key.start) + places
+        return key._replace(width=starts[i] - ends[i], start=starts[i]) if 0 <= i < len(starts) else None
 
     def forget(self) -> None:
         """Let go of windows that begin before what the state has forgotten: nothing that comes for them is counted any more."""

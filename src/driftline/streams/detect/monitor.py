@@ -137,8 +137,8 @@ class ModelMonitor:
         return [expected]
 
     def revise(self, keys: Iterable[PaneKey], said: Said) -> None:
-        """Publish closed windows anew whose content has changed since."""
-        seen = set()
+        """Publish closed windows anew whose content has changed since, and those after them, which are compared with it."""
+        seen: set[tuple[str, int, int]] = set()
         steps: dict[PaneKey, None] = {}
         for key in sorted(keys):
             cell = self._cells.get(key)
@@ -153,6 +153,13 @@ class ModelMonitor:
             else:
                 seen.add((key.reference_id, key.width, key.start))
                 self._publish(key, said)
+                # Of features and outcomes that both have news the features come first.
+                after = self.windows.following(key._replace(late=False)) if key.kind == "features" else None
+                if after is None or (after.reference_id, after.width, after.start) in seen:
+                    continue
+                if (cell := self._cells.get(after)) is not None and cell.closed:
+                    seen.add((after.reference_id, after.width, after.start))
+                    self._publish(after, said)
         for step, cell in self._cells.found(steps):
             if cell.closed:
                 self._publish(step, said)
@@ -258,12 +265,16 @@ class ModelMonitor:
         features = key._replace(kind="features", late=False)
         counted = self._cells.open_or_new(features)
         counted.revision += 1
-        cells, outcomes = self._told(features), self._told(features._replace(kind="outcomes"))
+        previous, labelled = self.windows.preceding(features), features._replace(kind="outcomes")
+        compared = [] if previous is None or key.reference_id == LEARNING else self.windows.made_of(previous)
+        self._cells.ensure([*compared, *self.windows.made_of(features), *self.windows.made_of(labelled)])  # in as few queries as they take
+        cells, outcomes = self._told(features), self._told(labelled)
+        before = [cell for _, cell in self._cells.found(compared)]
         ripe = [cell for cell, closed in outcomes if closed and cell.pane.n]
         reference = self._book.get(self.model, key.reference_id)
         track = self.state.tracks.get(key.reference_id)
         span, told = self.windows.span(features), [cell for cell, _ in cells]
-        finding = self._digest.finding(span, counted.revision, told, ripe, reference=reference, track=track)
+        finding = self._digest.finding(span, counted.revision, told, ripe, before, reference=reference, track=track)
         said.findings.append(finding)
         if self.finding is None or finding.window_end >= self.finding.window_end:
             self.finding = finding

@@ -77,9 +77,21 @@ class Windows:
         return [k._replace(late=late) for k in self._steps(key) for late in (False, True)]
 
     def sliding_over(self, step: PaneKey) -> Iterable[PaneKey]:
-        """Return the steps whose windows hold this one, those left out at which a whole window ends."""
-        ends = range(step.end, step.end + self.longest, self._rule.slide)
+        """Return the steps whose windows hold this one, or follow those that do; those left out at which a whole window ends."""
+        ends = range(step.end, step.end + 2 * self.longest, self._rule.slide)
         return [step._replace(start=end - step.width, late=False) for end in ends if end % self.longest]
+
+    def preceding(self, key: PaneKey) -> PaneKey | None:
+        """Return the window, or the step at which it ends, before the one that a key stands for: the one beside it by time, the last one cut by
+        count. Whether it is there is another question.
+        """
+        if self.fillings is not None:
+            return self.fillings.beside(key, -1)
+        return key._replace(start=key.start - self.longest) if key.start >= self.longest else None
+
+    def following(self, key: PaneKey) -> PaneKey | None:
+        """Return the window that this one precedes."""
+        return self.fillings.beside(key, 1) if self.fillings is not None else key._replace(start=key.start + self.longest)
 
     def trailing(self, key: PaneKey, most: int, since: int) -> Found:
         """Return the window ``key`` and those behind it that end after ``since``: ``most`` at the most."""
