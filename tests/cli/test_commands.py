@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 
 from driftline.cli.main import app
 from driftline.cli.ports import free_port
-from driftline.contracts.findings import Change
+from driftline.contracts.findings import Change, ColumnFinding, Distance, Multivariate, SincePrevious
 from driftline.contracts.times import HOUR_MS
 from driftline.detectors.layout import layout_of
 from driftline.detectors.pane import Pane
@@ -451,6 +451,39 @@ def test_explain_tells_what_sequential_detectors_saw_newest_first(run: Invoke, e
     assert [c["at"] for c in data(run("explain", "m", "x", "--json"))["changes"]] == [T0 + 3_000, T0 + 1_000]
     shown = run("explain", "m", "x").stdout.replace("\n", " ")
     assert shown.count("adwin saw a change in the means of x at ") == 2
+
+
+def test_what_describes_is_shown_beside_what_decides(run: Invoke, engine: Engine) -> None:
+    observe(engine, 0.0, days=1)
+    [reference] = references.for_model(engine, "m")
+    own: dict[str, Any] = {"state": "ok", "n": 900, "null_share": 0.0, "unseen_share": 0.0}
+    columns = (ColumnFinding(column="x", since_previous=SincePrevious(800, 0.5, 0.04, 0.2), **own), ColumnFinding(column="kind", **own))
+    told = [
+        builders.finding("f1", reference_id=reference.reference_id, columns=columns),
+        builders.finding("f2", reference_id="another", window_end=T0 + 99),
+    ]
+    shown = Multivariate(n=900, reference_n=2_000, auc=Distance(0.61, 0.58, 0.64, 0.53), columns=("x", "kind"))
+    older = Multivariate(n=0, reference_n=2_000, reason="too few rows")
+    track = Track(reference_id=reference.reference_id, effective_from=T0, multivariate={T0: shown, T0 - 5: older})
+    states = {"m": encode_state(ModelState(tracks={reference.reference_id: track}))}
+    alert = builders.alert("e1aaaa", 1, "opened", causes=(builders.cause(column="x"),), reference_id=reference.reference_id, at=T0 + 50)
+    detection.commit(engine, builders.change(9, 10, model_states=states, findings=told, alerts=[alert]))
+    explained = data(run("explain", "m", "x", "--json"))
+    assert explained["last"] | {"window_start": 0, "window_end": 0} == {
+        "finding_id": "f1", "window_start": 0, "window_end": 0, "n": 900,
+        "since_previous": {"n": 800, "psi": 0.5, "psi_chance": 0.04, "jensen_shannon": 0.2},
+    }  # fmt: skip
+    assert explained["together"]["shown"]["auc"]["value"] == 0.61
+    text_of = " ".join(run("explain", "m", "x").stdout.split())
+    assert "(n = 900) PSI to the window before it (n = 800) is 0.500, and chance stays below 0.040." in text_of
+    assert "900 sampled rows against 2,000: AUC 0.61 (0.58 to 0.64, chance below 0.53), by x and kind." in text_of
+    assert "window before" not in run("explain", "m", "kind").stdout
+    episode = data(run("alerts", "show", "e1aaaa", "--json"))
+    assert episode["window"]["x"]["since_previous"]["psi"] == 0.5
+    assert "0.500 (chance 0.040)" in " ".join(run("alerts", "show", "e1aaaa").stdout.split())
+    # There is no broker: what is known is told all the same.
+    assert data(run("status", "--json", exits=1))["models"][0]["together"]["window_start"] == T0
+    assert "m: All columns together" in run("status", exits=1).stdout
 
 
 def test_explain_without_windows_or_reference_says_so(run: Invoke, engine: Engine) -> None:

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from driftline.cli.beside import Beside, Together
 from driftline.cli.wording import past_of, sentences_of, term_name, why_of
 from driftline.contracts.findings import Change
 from driftline.contracts.reference import Column, Reference, where_of
@@ -87,6 +88,9 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     slices: tuple[SliceStory, ...] = ()
     #: What the sequential detectors that the user named saw of late, newest first.
     changes: tuple[Change, ...] = ()
+    #: The last window beside the one before it, and what all columns together showed of late.
+    last: Beside | None = None
+    together: Together | None = None
 
 
 @dataclass(frozen=True)

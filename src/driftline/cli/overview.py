@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from driftline.cli.arguments import known_models
+from driftline.cli.beside import Together, together
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -29,6 +30,8 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     open_episodes: int
     open_triggers: int
     learning_rows: int
+    #: What all columns together showed of late, against the reference.
+    together: Together | None = None
 
 
 def overview(engine: Engine) -> list[ModelStatus]:
@@ -45,6 +48,8 @@ def _status(engine: Engine, model: str) -> ModelStatus:
     reference = next((r for r in known if champion is not None and r.reference_id == champion.reference_id), known[-1] if known else None)
     last = findings.latest(engine, model)
     raw = detection.stored_states(engine, model).get(model)
+    remembered = decode_state(raw) if raw is not None else None
+    track = remembered.tracks.get(reference.reference_id) if remembered is not None and reference is not None else None
     return ModelStatus(
         model=model,
         version=champion.version if champion else None,
@@ -59,5 +64,6 @@ def _status(engine: Engine, model: str) -> ModelStatus:
         budget=last.budget if last else None,
         open_episodes=len(episodes.history(engine, model, open_only=True, limit=1_000)),
         open_triggers=len(triggers.open_triggers(engine, model)),
-        learning_rows=decode_state(raw).learning_rows if raw is not None else 0,
+        learning_rows=remembered.learning_rows if remembered is not None else 0,
+        together=together(track),
     )

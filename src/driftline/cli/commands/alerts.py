@@ -55,14 +55,17 @@ def list_episodes(
 @alerts_app.command()
 def show(ctx: typer.Context, episode: Annotated[str, typer.Argument(help="Its id, or the beginning of it.")], *, as_json: AsJson = False) -> None:
     """Show one episode: every alert, its causes, its report."""
+    from driftline.cli.beside import beside, last_finding, previous_text
     from driftline.store import episodes, reports
 
     engine = state_of(ctx).engine
     found = _the_one(engine, episode)
     said = list(reversed(episodes.alerts(engine, episode_id=found.episode_id, limit=1_000)))
     report = reports.get(engine, found.episode_id)
+    finding = last_finding(engine, found.model, found.reference_id, found.updated_at + 1)
+    window = {c.column: beside(finding, c.column) for c in found.causes} if finding is not None else {}
     if as_json:
-        print_json({"episode": found, "alerts": said, "report": report})
+        print_json({"episode": found, "alerts": said, "report": report, "window": {name: one for name, one in window.items() if one is not None}})
         return
     print_line(f"Episode {found.episode_id} of {found.model} {found.version}: {found.status}, {found.severity}")
     print_line(f"Evidence {found.evidence:,.3g} h against a budget of {found.budget:,.0f} h; {found.n:,} events; reference {found.reference_id}")
@@ -72,7 +75,18 @@ def show(ctx: typer.Context, episode: Annotated[str, typer.Argument(help="Its id
     )
     print_line()
     print_table(
-        ("column", "term", "direction", ">effect", "interval of its size", ">tolerance", ">share", ">importance", "since"),
+        (
+            "column",
+            "term",
+            "direction",
+            ">effect",
+            "interval of its size",
+            ">tolerance",
+            ">share",
+            ">importance",
+            "since",
+            "PSI to window before",
+        ),
         (
             (
                 c.column,
@@ -84,6 +98,7 @@ def show(ctx: typer.Context, episode: Annotated[str, typer.Argument(help="Its id
                 f"{c.share:.0%}",
                 f"{c.importance:.0%}",
                 format_time(c.onset),
+                previous_text(one.since_previous) if (one := window.get(c.column)) is not None else "",
             )
             for c in found.causes
         ),

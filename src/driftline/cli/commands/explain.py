@@ -34,6 +34,7 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Explain one column: effect, evidence, threshold, tolerance, the smallest visible shift, and why it did or did not alarm."""
+    from driftline.cli.beside import beside, last_finding, together
     from driftline.cli.explaining import explain_column, kind_of
     from driftline.detectors.decider import DeciderConfig
 
@@ -48,7 +49,11 @@ def explain(
     own = state.settings.model(model)
     config = DeciderConfig.of(own)
     told = explain_column(reference, feature, config, own.alarm_budget, _seen(state, reference, kind, stretch))
-    told = msgspec.structs.replace(told, changes=_changes(state, reference, feature))
+    track = _track(state, reference)
+    finding = last_finding(state.engine, model, reference.reference_id)
+    told = msgspec.structs.replace(
+        told, changes=_changes(track, feature), last=beside(finding, feature) if finding is not None else None, together=together(track)
+    )
     if as_json:
         print_json(told)
     else:
@@ -87,8 +92,7 @@ def _seen(state: State, reference: Reference, kind: PaneKind, stretch: int) -> S
     return Seen(found.counts, found.hours, found.since, found.until, raw, current, past, found.spans)
 
 
-def _changes(state: State, reference: Reference, column: str) -> tuple[Change, ...]:
-    track = _track(state, reference)
+def _changes(track: Track | None, column: str) -> tuple[Change, ...]:
     return tuple(change for change in reversed(track.changes) if change.column == column) if track else ()
 
 
@@ -101,12 +105,17 @@ def _track(state: State, reference: Reference) -> Track | None:
 
 
 def _print(told: Explanation) -> None:
+    from driftline.cli.beside import beside_sentence, together_sentence
     from driftline.cli.wording import hours_text, visible_texts
 
     for sentence in told.sentences:
         print_line(sentence)
     for change in told.changes[:_CHANGES]:
         print_line(f"{change.detector} saw a change in the {change.series} of {change.column} at {format_time(change.at)}, outside the budget.")
+    if told.last is not None and (sentence := beside_sentence(told.last)):
+        print_line(sentence)
+    if told.together is not None:
+        print_line(together_sentence(told.together))
     print_line()
     print_table(
         ("term", ">n", ">effect", "95 % interval", ">tolerance", ">evidence", "state", "visible in an hour", "in a day", "in a week"),

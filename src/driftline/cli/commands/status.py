@@ -85,12 +85,17 @@ def _print_lag(lag: Lag) -> None:
 
 
 def _print_models(models: Any) -> None:
+    from driftline.cli.beside import together_sentence
+
     rows = (
         (m.model, m.version, m.state, _time(m.window_end), m.n, _evidence(m.evidence, m.budget), m.open_episodes, m.open_triggers, _reference(m))
         for m in models
     )
     columns = ("model", "champion", "state", "last window", ">n", ">evidence h", ">episodes", ">triggers", "reference")
     print_table(columns, rows, none="No model has published yet.")
+    for m in models:
+        if m.together is not None:
+            print_line(f"{m.model}: {together_sentence(m.together)}")
 
 
 def _evidence(evidence: float | None, budget: float | None) -> str:
