@@ -23,7 +23,7 @@ EXIT_CODE: Final = 70
 
 _MESSAGE_LIMIT: Final = 500
 #: Raised by statements like ours, with sentences; ValueError, KeyError and their like quote what they were given.
-_PLAIN: Final = (RuntimeError, LookupError)
+_PLAIN: Final = (RuntimeError, LookupError, ImportError, ModuleNotFoundError)
 _DISCREET: Final = ("driftline", "aiokafka", "kafka", "sqlalchemy", "faust", "mode")
 _LAST_WORDS_S: Final = 2.0
 

@@ -6,6 +6,7 @@ That makes a run's decisions a function of the data: whatever the machine's spee
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from driftline.cli.demo.workers import Workers
 from driftline.cli.lag import Lag, LagWatch
@@ -14,15 +15,20 @@ from driftline.contracts.errors import DriftlineError
 #: A training of a minute is slow, of ten is stuck.
 DEADLINE_S = 600.0
 _LOOK_S = 0.02
+_TELL_S = 20.0
 
 
 class DayNeverEnded(DriftlineError):
     """The workers did not come to rest."""
 
 
-def wait_for_rest(watch: LagWatch, workers: Workers, deadline_s: float = DEADLINE_S) -> float:
-    """Wait until the workers are at rest and return the seconds it took; DayNeverEnded names who lags, or who died."""
+def wait_for_rest(watch: LagWatch, workers: Workers, say: Callable[[str], None] = lambda _: None, deadline_s: float = DEADLINE_S) -> float:
+    """Wait until the workers are at rest and return the seconds it took; DayNeverEnded names who lags, or who died.
+
+    Whoever watches is told, now and then, what a long wait is for: a step that ends again and again is started again, and looks like a slow one.
+    """
     begun = time.monotonic()
+    told = begun
     while True:
         lag = watch.look()
         if lag.caught_up:
@@ -33,6 +39,9 @@ def wait_for_rest(watch: LagWatch, workers: Workers, deadline_s: float = DEADLIN
             raise DayNeverEnded(f"a worker has ended by itself: {names}")
         if waited > deadline_s:
             raise DayNeverEnded(f"the workers have not come to rest within {deadline_s:.0f} s: {_who(lag)}")
+        if time.monotonic() - told > _TELL_S:
+            told = time.monotonic()
+            say(f"waiting for {waited:.0f} s: {_who(lag)} (logs: {workers.logs})")
         time.sleep(_LOOK_S)
 
 

@@ -54,7 +54,7 @@ def _live(scene: Scene, service: ScoringService, workers: Workers, days: int, co
     with Screen(scene.settings, len(year), console) as screen, LagWatch(scene.settings, scene.engine) as watch:
         for day in year:
             service.serve(day)
-            wait_for_rest(watch, workers)
+            wait_for_rest(watch, workers, screen.note)
             champion = versions.current(scene.engine, MODEL)
             if champion is not None:
                 service.swap(champion.sequence)

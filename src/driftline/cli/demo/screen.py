@@ -50,6 +50,10 @@ class Screen:
             self._task, advance=1, description=date, rate=f"{published:,} events, {published / max(seconds, 1e-9):,.0f}/s, {self._findings} findings"
         )
 
+    def note(self, text: str) -> None:
+        """Show a line that comes from no topic."""
+        self.console.print(f"  {text}", markup=False, highlight=False)
+
     def __enter__(self) -> Self:
         """Start the progress bar."""
         self._progress.start()

@@ -28,7 +28,7 @@ class Workers:
     """Starts two workers and the retrain worker; a context manager that ends them."""
 
     def __init__(self, config: Path, logs: Path, workers: int = 2) -> None:
-        self._logs = logs
+        self.logs = logs
         logs.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "driftline", "--config", str(config)]
         self.running = [self._start(f"worker-{i + 1}", [*command, "worker", *(() if i == 0 else _STREAMS)]) for i in range(workers)]
@@ -60,7 +60,7 @@ class Workers:
         self.stop()
 
     def _start(self, name: str, command: list[str]) -> Worker:
-        path = self._logs / f"{name}.log"
+        path = self.logs / f"{name}.log"
         log: IO[bytes]
         with path.open("ab") as log:
             # One thread for linear algebra each: several processes share the machine's cores.
