@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import partial
 from math import isfinite
 
 import numpy as np
@@ -12,20 +11,15 @@ from scipy.special import chdtri
 
 from driftline.contracts.findings import Distance, SincePrevious
 from driftline.contracts.reference import Column, NumericColumn
-from driftline.detectors import binned, contingency
+from driftline.detectors import contingency
+from driftline.detectors.bridges import binned_intervals
 from driftline.detectors.distances import grouped, grouped_pair, values_of, widths_of
+from driftline.detectors.divergences import grouped_intervals
 from driftline.detectors.moments import Floats
-from driftline.detectors.uncertainty import Interval, intervals
+from driftline.detectors.uncertainty import Interval
 
-_GROUPED = {
-    "psi": contingency.psi,
-    "jensen_shannon": contingency.jensen_shannon,
-    "hellinger": contingency.hellinger,
-    "total_variation": contingency.total_variation,
-    "chi_square": contingency.pearson,
-    "cramers_v": contingency.cramers_v,
-}
-_AT_ONCE = 64
+# As many as the caches hold: of each group some 17 nodes are in memory, of each edge 200 heights.
+_GROUPED_AT_ONCE, _BINNED_AT_ONCE = 512, 128
 Counts = npt.NDArray[np.int64]
 
 
@@ -33,14 +27,14 @@ def distances_of(columns: Sequence[Column], counts: Sequence[Counts]) -> list[di
     """Return for each column of a window, whose slot counts are given, its distances from the reference; those that are undefined are left out."""
     told: list[dict[str, Distance]] = [{} for _ in columns]
     pairs = [grouped(column, own) for column, own in zip(columns, counts, strict=True)]
-    for members in _alike(len(p) for p, _ in pairs):
+    for members in _alike((len(p) for p, _ in pairs), _GROUPED_AT_ONCE):
         p, q = (np.stack([pairs[i][side] for i in members]) for side in (0, 1))
-        _tell(told, members, intervals(_GROUPED, p, q))
+        _tell(told, members, grouped_intervals(p, q))
     numeric = [(i, c, values_of(c, counts[i]), widths_of(c)) for i, c in enumerate(columns) if isinstance(c, NumericColumn)]
-    for chosen in _alike(len(width) for *_, width in numeric):
+    for chosen in _alike((len(width) for *_, width in numeric), _BINNED_AT_ONCE):
         p, q = (np.stack([numeric[k][2][side] for k in chosen]) for side in (0, 1))
         width: Floats = np.stack([numeric[k][3] for k in chosen])
-        _tell(told, [numeric[k][0] for k in chosen], intervals({"ks": binned.ks, "wasserstein": partial(binned.wasserstein, width=width)}, p, q))
+        _tell(told, [numeric[k][0] for k in chosen], binned_intervals(p, q, width))
     return told
 
 
@@ -52,7 +46,7 @@ def since_previous_of(columns: Sequence[Column], before: Sequence[Counts], count
     """
     told: list[SincePrevious | None] = [None] * len(columns)
     pairs = [grouped_pair(*each) for each in zip(columns, before, counts, strict=True)]
-    for members in _alike(len(p) for p, _ in pairs):
+    for members in _alike((len(p) for p, _ in pairs), _GROUPED_AT_ONCE):
         p, q = (np.stack([pairs[i][side] for i in members]) for side in (0, 1))
         m, n = p.sum(axis=-1), q.sum(axis=-1)
         freedom = np.maximum(((p + q) > 0).sum(axis=-1) - 1, 0)
@@ -64,12 +58,12 @@ def since_previous_of(columns: Sequence[Column], before: Sequence[Counts], count
     return told
 
 
-def _alike(lengths: Iterable[int]) -> list[list[int]]:
-    """Return the places of each length, so many at a time: a hundred samples of each are in memory."""
+def _alike(lengths: Iterable[int], at_once: int) -> list[list[int]]:
+    """Return the places of each length, so many at a time."""
     places: dict[int, list[int]] = {}
     for i, length in enumerate(lengths):
         places.setdefault(length, []).append(i)
-    return [found[i : i + _AT_ONCE] for found in places.values() for i in range(0, len(found), _AT_ONCE)]
+    return [found[i : i + at_once] for found in places.values() for i in range(0, len(found), at_once)]
 
 
 def _tell(told: list[dict[str, Distance]], members: Sequence[int], found: dict[str, Interval]) -> None:
