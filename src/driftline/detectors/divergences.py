@@ -56,7 +56,7 @@ def grouped_intervals(reference: Floats, live: Floats) -> dict[str, Interval]:
     """Return all distances of pairs of counts (pairs, groups) with their intervals.
 
     >>> told = grouped_intervals(np.array([[5000.0, 5000.0]]), np.array([[600.0, 400.0]]))["total_variation"]
-    >>> float(told.value[0]), bool(told.low[0] < 0.1 < told.high[0]), bool(told.chance[0] < 0.05)
+    >>> round(float(told.value[0]), 3), bool(told.low[0] < 0.1 < told.high[0]), bool(told.chance[0] < 0.05)
     (0.1, True, True)
     """
     # What has no rows has no distance, and no numbers that warn on the way to it.
