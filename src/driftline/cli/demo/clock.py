@@ -14,7 +14,7 @@ from driftline.contracts.errors import DriftlineError
 
 #: A training of a minute is slow, of ten is stuck.
 DEADLINE_S = 600.0
-_LOOK_S = 0.02
+_LOOK_S = 0.05
 _TELL_S = 20.0
 
 

@@ -80,6 +80,7 @@ class Cells:
         self._sample_rows = sample_rows
         self._cells: dict[PaneKey, Cell] = {}
         self._absent: set[PaneKey] = set()
+        self._brought: set[PaneKey] = set()
         self.changed: set[PaneKey] = set()
         self.dropped: set[PaneKey] = set()
 
@@ -88,6 +89,7 @@ class Cells:
         for row in rows:
             key = key_of(row)
             layout = self.layout(key)
+            self._brought.add(key)
             self._cells[key] = Cell(
                 Pane.decode(row.payload, layout, self._sample_rows(key)), layout, decode_offsets(row.offsets), row.closed, row.revision
             )
@@ -199,10 +201,14 @@ class Cells:
 
     def committed(self, keep: Callable[[PaneKey, Cell], bool]) -> None:
         """Forget what is safe in SQL and will hardly be needed again."""
+        # The others were worth keeping the last time, and nothing has happened to them since.
+        for key in self.changed | self._brought:
+            if (cell := self._cells.get(key)) is not None and not keep(key, cell):
+                del self._cells[key]
         self.changed.clear()
         self.dropped.clear()
         self._absent.clear()
-        self._cells = {key: cell for key, cell in self._cells.items() if keep(key, cell)}
+        self._brought.clear()
 
 
 def key_of(row: PaneRow) -> PaneKey:

@@ -142,11 +142,17 @@ class DetectPartition:
         for message in messages:
             if not isinstance(message, BlockSummary | OutcomeDelta) or (monitor := self._monitors.get(message.model)) is None:
                 continue
-            for part in message.panes:
+            for part in self._news(message):
                 if part.reference_id == LEARNING or self._book.get(message.model, part.reference_id) is not None:
                     pane = PaneKey(message.model, part.reference_id, part.kind, monitor.pane, part.start, part.late)
                     keys += (pane, *monitor.windows.holding(pane))
         self._cells.ensure(keys)
+
+    def _news(self, message: BlockSummary | OutcomeDelta) -> Iterable[PanePart]:
+        """Return the parts that will change a pane: a revision says most of the former one again, of panes that have long closed."""
+        if isinstance(message, OutcomeDelta):
+            return message.panes
+        return (part for old, new in self._blocks.changes(message) if (part := new if new is not None else old) is not None)
 
     def _take_in(self, message: SummaryMessage) -> None:
         if isinstance(message, BlockSummary):
