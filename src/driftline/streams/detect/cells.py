@@ -79,6 +79,8 @@ class Cells:
         self._references = references
         self._sample_rows = sample_rows
         self._cells: dict[PaneKey, Cell] = {}
+        #: The same by model: each is asked for its own whenever time goes on, and there may be a thousand.
+        self._of: dict[str, dict[PaneKey, Cell]] = {}
         self._absent: set[PaneKey] = set()
         self._brought: set[PaneKey] = set()
         self.changed: set[PaneKey] = set()
@@ -90,9 +92,8 @@ class Cells:
             key = key_of(row)
             layout = self.layout(key)
             self._brought.add(key)
-            self._cells[key] = Cell(
-                Pane.decode(row.payload, layout, self._sample_rows(key)), layout, decode_offsets(row.offsets), row.closed, row.revision
-            )
+            pane = Pane.decode(row.payload, layout, self._sample_rows(key))
+            self._hold(key, Cell(pane, layout, decode_offsets(row.offsets), row.closed, row.revision))
 
     def ensure(self, keys: Iterable[PaneKey]) -> None:
         """Bring the keys that are stored but not in memory, in one query."""
@@ -112,7 +113,7 @@ class Cells:
         if cell is None:
             layout = self.layout(key)
             # A late cell waits for no turn: what is late corrects windows, and no sequential detector takes it.
-            cell = self._cells[key] = Cell(Pane(layout, self._sample_rows(key)), layout, closed=key.late)
+            cell = self._hold(key, Cell(Pane(layout, self._sample_rows(key)), layout, closed=key.late))
             self._absent.discard(key)
         self.changed.add(key)
         return cell
@@ -140,9 +141,7 @@ class Cells:
             if PaneKey(model, reference_id, "features", at[0] - at[1], at[0], late=False) not in self.dropped
         }
         own = {
-            (k.start, k.end)
-            for k in self._cells
-            if k.counted and not k.late and (k.model, k.reference_id, k.kind) == (model, reference_id, "features")
+            (k.start, k.end) for k in self._of.get(model, ()) if k.counted and not k.late and (k.reference_id, k.kind) == (reference_id, "features")
         }
         return sorted(stored | own)
 
@@ -170,7 +169,7 @@ class Cells:
 
     def open(self, model: str) -> list[PaneKey]:
         """Return the keys of a model's cells whose turn has not come; late ones never have a turn."""
-        return [key for key, cell in self._cells.items() if key.model == model and not cell.closed and not key.late]
+        return [key for key, cell in self._of.get(model, {}).items() if not cell.closed and not key.late]
 
     def range(  # noqa: PLR0917 - the fields of a key, in the order of a key
         self, model: str, reference_id: str, kind: PaneKind, width: int, since: int, until: int, *, late: bool = False
@@ -180,18 +179,18 @@ class Cells:
         self.load(row for row in rows if (key := key_of(row)) not in self._cells and key not in self.dropped)
         found = [
             (key, cell)
-            for key, cell in self._cells.items()
-            if (key.model, key.reference_id, key.kind, key.width, key.late) == (model, reference_id, kind, width, late) and since <= key.start < until
+            for key, cell in self._of.get(model, {}).items()
+            if (key.reference_id, key.kind, key.width, key.late) == (reference_id, kind, width, late) and since <= key.start < until
         ]
         return sorted(found, key=lambda item: item[0].start)
 
     def models(self) -> set[str]:
         """Return the models that have cells in memory."""
-        return {key.model for key in self._cells}
+        return set(self._of)
 
     def drop(self, key: PaneKey) -> None:
         """Forget a cell for good."""
-        self._cells.pop(key, None)
+        self._let_go(key)
         self.changed.discard(key)
         self.dropped.add(key)
 
@@ -204,11 +203,22 @@ class Cells:
         # The others were worth keeping the last time, and nothing has happened to them since.
         for key in self.changed | self._brought:
             if (cell := self._cells.get(key)) is not None and not keep(key, cell):
-                del self._cells[key]
+                self._let_go(key)
         self.changed.clear()
         self.dropped.clear()
         self._absent.clear()
         self._brought.clear()
+
+    def _hold(self, key: PaneKey, cell: Cell) -> Cell:
+        self._cells[key] = self._of.setdefault(key.model, {})[key] = cell
+        return cell
+
+    def _let_go(self, key: PaneKey) -> None:
+        if self._cells.pop(key, None) is not None:
+            own = self._of[key.model]
+            del own[key]
+            if not own:
+                del self._of[key.model]
 
 
 def key_of(row: PaneRow) -> PaneKey:

@@ -7,7 +7,7 @@ The commit swaps it by comparison, so that an owner who slept through a rebalanc
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from sqlalchemy import Engine
@@ -65,7 +65,10 @@ class DetectPartition:
         self._interval_s = parse_duration(settings.worker.checkpoint_interval) / SECOND_MS
         self._saved_at = time.monotonic()
         self._clock = SourceClock(image.sources)
-        self._applied = {(a.model, a.source, a.partition): a.sequence for a in image.applied}
+        #: How far each partition that the join reads has been applied, by model.
+        self._applied: dict[str, dict[tuple[str, int], int]] = {}
+        for a in image.applied:
+            self._applied.setdefault(a.model, {})[a.source, a.partition] = a.sequence
         self._blocks = Revisions(image.blocks)
         #: How far the blocks of each model and partition reach.
         self._nexts = {(b.model, b.partition): b.next for b in sorted(image.blocks, key=lambda b: b.next)}
@@ -202,12 +205,12 @@ class DetectPartition:
         return (block.partition, block.start // size * size, -(-block.next // size) * size)
 
     def _take(self, delta: OutcomeDelta, touched: Pending) -> None:
-        key = (delta.model, delta.source, delta.partition)
-        if delta.sequence <= self._applied.get(key, -1):
+        applied, source = self._applied.setdefault(delta.model, {}), (delta.source, delta.partition)
+        if delta.sequence <= applied.get(source, -1):
             self.counters.repeated += 1
             return
-        self._applied[key] = delta.sequence
-        touched.applied[key] = Applied(model=delta.model, source=delta.source, partition=delta.partition, sequence=delta.sequence)
+        applied[source] = delta.sequence
+        touched.applied[delta.model, *source] = Applied(model=delta.model, source=delta.source, partition=delta.partition, sequence=delta.sequence)
         for part in delta.panes:
             self._replace(delta.model, None, part, None)
         self.counters.applied += 1
@@ -265,8 +268,9 @@ class DetectPartition:
         if (marks.moments, marks.passed) != (before.moments, before.passed):
             self._look()
         if marks.moments != before.moments:
+            joined = {f"{topic}/{p}": at for topic in _JOINED for p, at in self._clock.positions(f"join/{topic}").items()}
             for model in sorted(self._cells.models()):
-                self._monitor(model).advance(marks._replace(positions=self._read_of(model), joined=self._joined_of(model)), said)
+                self._monitor(model).advance(marks._replace(positions=self._read_of(model), joined=self._joined_of(model, joined)), said)
         if ticked(marks.passed) != ticked(before.passed):
             for model in sorted(self._states):
                 self._monitor(model).look_for_silence(ticked(marks.passed), said)
@@ -280,13 +284,12 @@ class DetectPartition:
                 read[str(partition)] = beyond
         return read
 
-    def _joined_of(self, model: str) -> dict[str, int]:
+    def _joined_of(self, model: str, joined: Mapping[str, int]) -> dict[str, int]:
         """Return how far the join's partitions are in: as told, or as a delta of this model says that may be here before that is told."""
-        told = {f"{topic}/{p}": at for topic in _JOINED for p, at in self._clock.positions(f"join/{topic}").items()}
-        for (of, source, partition), sequence in self._applied.items():
-            if of == model:
-                name = f"{source}/{partition}"
-                told[name] = max(sequence, told.get(name, 0))
+        told = dict(joined)
+        for (source, partition), sequence in self._applied.get(model, {}).items():
+            name = f"{source}/{partition}"
+            told[name] = max(sequence, told.get(name, 0))
         return told
 
     def _monitor(self, model: str) -> ModelMonitor:
