@@ -16,6 +16,8 @@ from driftline.contracts.summaries import BlockSummary, PanePart
 from driftline.store.detect_rows import BlockKey, BlockRow
 
 PartName = tuple[str, str, int, bool]
+#: What is taken back, and what comes in its place; None where there is nothing.
+Changes = list[tuple[PanePart | None, PanePart | None]]
 
 
 class Verdict(Enum):
@@ -33,12 +35,19 @@ class Revisions:
         self._blocks: dict[BlockKey, BlockRow] = {}
         self._parts: dict[BlockKey, list[PanePart]] = {}
         self._of: dict[tuple[str, int], set[BlockKey]] = {}
+        self._compared: dict[BlockKey, tuple[BlockSummary, Changes]] = {}
         for row in rows:
             key = BlockKey(row.model, row.partition, row.start)
             self._put(key, row, _decoder.decode(row.payload) if row.payload else [])
 
     def judge(self, block: BlockSummary, floor: int) -> Verdict:
         """Say what to do with a block; ``floor``: the start of the oldest block of its partition that may still change."""
+        verdict = self._judged(block, floor)
+        if verdict is not Verdict.NEW:
+            self._compared.pop(_key(block), None)
+        return verdict
+
+    def _judged(self, block: BlockSummary, floor: int) -> Verdict:
         key = _key(block)
         known = self._blocks.get(key)
         if block.start < floor:
@@ -48,9 +57,17 @@ class Revisions:
         others = (self._blocks[other] for other in self._of.get((block.model, block.partition), ()) if other != key)
         return Verdict.REPEATED if any(block.first < other.next and other.first < block.next for other in others) else Verdict.NEW
 
-    def changes(self, block: BlockSummary) -> list[tuple[PanePart | None, PanePart | None]]:
+    def changes(self, block: BlockSummary) -> Changes:
         """Return what a block takes back of its former revision, and what it adds."""
-        old = {_name(part): part for part in self._parts.get(_key(block), [])}
+        key = _key(block)
+        # Asked for once to bring what will change, and once to change it.
+        compared = self._compared.get(key)
+        if compared is None or compared[0] is not block:
+            compared = self._compared[key] = (block, self._compare(key, block))
+        return compared[1]
+
+    def _compare(self, key: BlockKey, block: BlockSummary) -> Changes:
+        old = {_name(part): part for part in self._parts.get(key, [])}
         new = {_name(part): part for part in block.panes}
         return [(old.get(name), new.get(name)) for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
 
@@ -82,6 +99,7 @@ class Revisions:
         return dropped
 
     def _put(self, key: BlockKey, row: BlockRow, parts: list[PanePart]) -> None:
+        self._compared.pop(key, None)
         self._blocks[key] = row
         self._parts[key] = parts
         self._of.setdefault((key.model, key.partition), set()).add(key)
