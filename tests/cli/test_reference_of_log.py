@@ -112,6 +112,16 @@ def _publish(settings: Settings, rows: pd.DataFrame) -> None:
         send("label-events", json.dumps(say).encode(), say["event_time"], (i + 1) % 3)
     producer.flush()
     producer.close()
+    # What was taken back is nothing, and the log ends with the marker that says so.
+    undone = KafkaProducer(bootstrap_servers=settings.kafka.bootstrap_servers, transactional_id=f"{prefix}undone")
+    undone.init_transactions()
+    undone.begin_transaction()
+    event = {"event_id": "undone", "model": "m", "version": "1", "event_time": SINCE, "features": {"x": 1.0}}
+    for partition in range(3):
+        undone.send(f"{prefix}inference-events", value=json.dumps(event).encode(), partition=partition, timestamp_ms=SINCE)
+    undone.flush()
+    undone.abort_transaction()
+    undone.close()
 
 
 @pytest.fixture

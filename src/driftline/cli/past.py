@@ -21,8 +21,6 @@ Told = TypeVar("Told")
 
 _POLL_MS = 1_000
 _POLL_MOST = 2_000
-#: Offsets of one piece.
-_PIECE = 8_192
 #: Polls in a row that bring nothing although something has to be there.
 _PATIENCE = 30
 
@@ -62,22 +60,22 @@ class Past:
         return {tp.partition: ends[tp.partition] if one is None else one.offset for tp, one in found.items()}
 
     def between(self, starts: Mapping[int, int], ends: Mapping[int, int]) -> Iterator[tuple[int, int, list[Record]]]:
-        """Yield the records from some offsets to before others, partition by partition, so many at a time that they fit in memory, each piece with
-        its partition and the number of offsets that it went on by. Raises SetupError where retention takes them away meanwhile.
+        """Yield the records from some offsets to before others, partition by partition and poll by poll, so that they fit in memory, each
+        with its partition and the number of offsets that it went on by. Raises SetupError where retention takes them away meanwhile.
         """
         for partition, first in sorted(starts.items()):
-            tp, end = self._tps[partition], ends[partition]
-            if first < end:
+            tp, at, end = self._tps[partition], first, ends[partition]
+            if at < end:
                 self._ahead[partition].clear()
-                self._consumer.seek(tp, first)
-            for start in range(first, end, _PIECE):
-                stop = min(start + _PIECE, end)
-                records = self.until(partition, stop)
-                if not records or records[0].offset > start:  # nothing but markers of transactions, or records that are gone
+                self._consumer.seek(tp, at)
+            for records in self._polls(partition, end):
+                if not records or records[0].offset > at:  # nothing but markers of transactions, or records that are gone
                     begin = self._told(self._consumer.beginning_offsets)[tp]
-                    if begin > start:
+                    if begin > at:
                         raise SetupError(f"{self.name}[{partition}] lost its records before offset {begin:,} to the topic's retention as it was read")
-                yield partition, stop - start, records
+                reached = min(self._consumer.position(tp), end)
+                yield partition, reached - at, [record for record in records if record.offset < end]
+                at = reached
 
     def _told(self, ask: Callable[[list[TopicPartition]], Told]) -> Told:
         from kafka.errors import KafkaError
@@ -89,25 +87,33 @@ class Past:
 
     def until(self, partition: int, position: int) -> list[Record]:
         """Return the records of a partition before an offset that were not returned yet."""
-        from kafka.errors import KafkaError
-
-        tp, ahead = self._tps[partition], self._ahead[partition]
-        try:
-            self._consumer.pause(*(other for p, other in self._tps.items() if p != partition))
-            self._consumer.resume(tp)
-            empty = 0
-            while self._consumer.position(tp) < position:
-                found = self._consumer.poll(timeout_ms=_POLL_MS, max_records=_POLL_MOST)
-                ahead.extend(found.get(tp, ()))
-                empty = 0 if found else empty + 1
-                if empty > _PATIENCE:
-                    raise SetupError(f"{self.name}[{partition}] ends before offset {position:,}, up to which it is said to reach")
-        except KafkaError as error:
-            raise SetupError(f"{self.name} can't be read: {error}") from error
+        ahead = self._ahead[partition]
+        for found in self._polls(partition, position):
+            ahead.extend(found)
         records = []
         while ahead and ahead[0].offset < position:
             records.append(ahead.popleft())
         return records
+
+    def _polls(self, partition: int, position: int) -> Iterator[list[Record]]:
+        """Yield what each poll of a partition brings, until it stands at an offset; nothing but markers of transactions may bring it there."""
+        from kafka.errors import KafkaError
+
+        tp, empty = self._tps[partition], 0
+        try:
+            self._consumer.pause(*(other for p, other in self._tps.items() if p != partition))
+            self._consumer.resume(tp)
+            while (before := self._consumer.position(tp)) < position:
+                found = self._consumer.poll(timeout_ms=_POLL_MS, max_records=_POLL_MOST).get(tp, [])
+                if found or self._consumer.position(tp) > before:
+                    empty = 0
+                    yield found
+                    continue
+                empty += 1
+                if empty > _PATIENCE:
+                    raise SetupError(f"{self.name}[{partition}] ends before offset {position:,}, up to which it is said to reach")
+        except KafkaError as error:
+            raise SetupError(f"{self.name} can't be read: {error}") from error
 
     def close(self) -> None:
         """Let go of the broker."""
