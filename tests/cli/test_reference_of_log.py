@@ -207,6 +207,17 @@ def test_it_holds_after_all_that_was_watched(run: Run, engine: Engine) -> None:
     assert json.loads(stated.stdout)["columns"] == ["x", "prediction", "score"]
 
 
+def test_what_the_settings_do_not_keep_is_left_out_unless_it_is_named(folder: Path) -> None:
+    tree = yaml.safe_load((folder / "driftline.yaml").read_text())
+    private = folder / "private.yaml"
+    private.write_text(yaml.safe_dump({**tree, "models": {"m": {**tree["models"]["m"], "pii": {"town": "drop"}}}}))
+    command = ["--config", str(private), "reference", "build", "--model", "m", *_stretch(), "--no-labels", "--json"]
+    bare, named = (CliRunner().invoke(app, [*command, *more]) for more in ((), ("--feature", "town")))
+    assert json.loads(bare.stdout)["columns"] == ["rooms", "x", "prediction", "score"]
+    assert "note: town left out" in bare.stderr
+    assert json.loads(named.stdout)["columns"] == ["town", "prediction", "score"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -13,6 +13,7 @@ from driftline.cli.columns import ColumnNames, ReferenceRows, read_rows
 from driftline.cli.logged import Asked, read_log
 from driftline.cli.output import say
 from driftline.contracts.errors import SettingsError
+from driftline.contracts.pii import rule_of
 from driftline.contracts.reference import ANY_VERSION, Reference
 from driftline.store import detection
 
@@ -53,6 +54,10 @@ def from_stream(state: State, wanted: Build, stretch: tuple[int, int], *, most: 
         if absent:
             raise SettingsError("--feature", ", ".join(absent), f"features of {wanted.model}'s events: {', '.join(rows.features)}")
         rows = replace(rows, features={name: rows.features[name] for name in wanted.features})
+    elif personal := [name for name in rows.features if rule_of(own.pii, name) != "keep"]:
+        # A reference holds plain values. Nobody has put these into a file for it: as of one that is learned, they are left out.
+        rows = replace(rows, features={name: values for name, values in rows.features.items() if name not in personal})
+        say(f"note: {', '.join(personal)} left out, for the settings (pii) do not keep them as they are; --feature has them all the same")
     if found.sampled:
         say(f"note: {found.events:,} events are more than --rows {most:,}: {len(rows.times):,} of them, chosen by the hash of their ids")
     elif found.events > len(rows.times):
