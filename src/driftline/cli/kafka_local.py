@@ -77,7 +77,7 @@ def start_broker(
             progress("Fetching Apache Kafka's jars through Maven (45 MB, once) ...")
             jars = fetch_jars()
         command = [
-            str(java), f"-Xmx{_HEAP}", "-XX:+UseSerialGC", "-Djava.awt.headless=true",
+            str(java), f"-Xmx{_HEAP}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true",
             f"-Dlog4j2.configurationFile={state_dir / 'log4j2.properties'}", "-cp", f"{jars}/*",
         ]  # fmt: skip
         for attempt in range(1, _SPAWN_TRIES + 1):

@@ -28,6 +28,7 @@ STEPS: tuple[Step, ...] = get_args(Step)
 
 #: How often idle partitions are looked for, and what an earlier owner left is published.
 _LOOK_ROUND_S = 1.0
+_LEAST_ROUND_S = 0.05
 #: Of the time to drain, the share that may go by before the group is left.
 _DRAIN_SHARE = 0.8
 
@@ -78,6 +79,9 @@ def _detect_app(settings: Settings, engine: Engine, environment: Environment) ->
     positions[topic_name(SUMMARIES, settings.kafka)] = step.position
     _agent(app, settings, SUMMARIES, step.take)
     _timer(app, _LOOK_ROUND_S, step.open_all)
+    checkpoint_s = parse_duration(settings.worker.checkpoint_interval) / SECOND_MS
+    if checkpoint_s < _LOOK_ROUND_S:
+        _timer(app, max(checkpoint_s, _LEAST_ROUND_S), step.save_due)
     _last(app, step.finish)
     return app
 

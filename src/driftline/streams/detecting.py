@@ -73,6 +73,14 @@ class Detect:
                 self._quiet[tp] = partition.next_offset
                 await self._sql.run(partition.let_go)
 
+    async def save_due(self) -> None:
+        """Save what has waited for a checkpoint interval, where that is shorter than the time between two looks."""
+        async with self._working:
+            self._renew()
+            for tp, partition in list(self._partitions.items()):
+                if partition.next_offset != partition.stored:
+                    await self._save(tp, partition, (), self._app.consumer.epoch)
+
     async def finish(self) -> None:
         """Save what the memory is ahead of SQL by: whoever reads on begins there."""
         async with self._working:

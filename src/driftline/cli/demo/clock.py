@@ -14,7 +14,8 @@ from driftline.contracts.errors import DriftlineError
 
 #: A training of a minute is slow, of ten is stuck.
 DEADLINE_S = 600.0
-_LOOK_S = 0.05
+#: A look costs some milliseconds that the workers could use: they are taken further and further apart.
+_LOOK_S, _LOOK_SHARE, _LOOK_MOST_S = 0.03, 0.1, 0.2
 _TELL_S = 20.0
 
 
@@ -42,7 +43,7 @@ def wait_for_rest(watch: LagWatch, workers: Workers, say: Callable[[str], None] 
         if time.monotonic() - told > _TELL_S:
             told = time.monotonic()
             say(f"waiting for {waited:.0f} s: {_who(lag)} (logs: {workers.logs})")
-        time.sleep(_LOOK_S)
+        time.sleep(min(max(_LOOK_S, _LOOK_SHARE * waited), _LOOK_MOST_S))
 
 
 def _who(lag: Lag) -> str:
