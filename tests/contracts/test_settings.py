@@ -43,6 +43,7 @@ def detected(asked: dict[str, Any]) -> dict[str, Any]:
         ({"kafka": {"security": {"protocol": "SASL_PLAINTEXT", "username": "u"}}}, "kafka.security.protocol", "SASL_PLAINTEXT", "SASL_SSL"),
         ({"kafka": {"security": {"key_file": "k"}}}, "kafka.security.cert_file", None, "key_file"),
         ({"worker": {"flush_interval": "soon"}}, "worker.flush_interval", "soon", "a duration such as"),
+        ({"worker": {"fetch_wait": "3s"}}, "worker.fetch_wait", "3s", "at most 2s"),
         ({"worker": {"flush_interval": "0s"}}, "worker.flush_interval", "0s", "longer than zero"),
         ({"worker": {"flush_interval": 5}}, "worker.flush_interval", 5, "text"),
         ({"retention": {"panes": "99999999999999999999d"}}, "retention.panes", "99999999999999999999d", "at most"),

@@ -61,6 +61,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     session_timeout: str = "6s"
     allowed_skew: str = "5m"
     max_poll_records: int = 8000
+    #: How long the broker may hold a step's fetch back until there is more to hand over: longer is less work, in fewer and larger batches, and later.
+    fetch_wait: str = "50ms"
     #: How long summarise waits for the reference of a version nobody stored before it treats the version as unknown.
     version_wait: str = "2s"
     instance_id: str | None = None

@@ -28,6 +28,8 @@ _SERVERS = re.compile(r"\s*[^\s,:]+(:\d{1,5})?\s*(,\s*[^\s,:]+(:\d{1,5})?\s*)*|\
 
 #: May be nothing at all; every other duration is longer than zero.
 _MAY_BE_ZERO = {"allowed_lateness", "allowed_skew", "version_wait", "join_wait", "drift_persists", "cooldown", "label_wait"}
+#: A step that is told to stop, and a group that is shared out anew, wait for the fetch that is under way.
+_LONGEST_FETCH_MS = 2_000
 #: Words that stand in a duration's place.
 _WORDS = {"label_wait": "auto", "train_window": "all"}
 
@@ -86,6 +88,8 @@ def check(settings: Settings) -> None:
     _within("retrain.max_rows", settings.retrain.max_rows, 1, 1 << 40)
     for section in ("worker", "retrain", "retention"):
         _check_durations(getattr(settings, section), section)
+    if parse_duration(settings.worker.fetch_wait) > _LONGEST_FETCH_MS:
+        raise SettingsError("worker.fetch_wait", settings.worker.fetch_wait, "at most 2s")
     for name, model in {"defaults": settings.defaults, **{f"models.{m}": s for m, s in settings.models.items()}}.items():
         if name == "models.":
             raise SettingsError("models", "", "models with a name")

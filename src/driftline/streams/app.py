@@ -98,6 +98,7 @@ def _app(settings: Settings, step: Step, positions: dict[str, LoadOffset], envir
         group_id(settings.kafka, step),
         positions=positions,
         transport_settings=TransportSettings(
+            fetch_max_wait_ms=parse_duration(worker.fetch_wait),
             patience_s=parse_duration(worker.stall_timeout) / SECOND_MS,
             drain_deadline_s=parse_duration(worker.drain_timeout) / SECOND_MS * _DRAIN_SHARE,
         ),
