@@ -33,7 +33,7 @@ demo: setup
 	$(BIN)/driftline demo $(ARGS)
 
 test: setup
-	$(BIN)/pytest -n 2 $(ARGS)
+	$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
 
 # Another history of faults: make chaos SEED=7
 SEED ?= 1
@@ -68,7 +68,7 @@ check: setup
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2 $(ARGS)
+	$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
 
 format: .venv/.done
 	$(BIN)/ruff check --fix
