@@ -86,3 +86,10 @@ def test_the_template_loads_and_so_does_what_it_comments_out(here: Path) -> None
     assert full.model("my-model").features == {"amount": "numeric", "account_id": "ignore"}
     assert full.defaults == Settings().defaults
     assert full.database == Settings().database
+
+
+@pytest.mark.parametrize("text", ["models: &m\n  a: *m\n", 'models: {"\\uD800": {}}\n'], ids=["holds itself", "half a surrogate pair"])
+def test_what_yaml_can_hold_and_nobody_can_print_is_refused(here: Path, text: str) -> None:
+    (here / "driftline.yaml").write_text(text)
+    with pytest.raises(SettingsError, match="plain text that does not hold itself"):
+        load_settings(None, {})

@@ -43,6 +43,11 @@ def known_models(engine: Engine) -> list[str]:
 def check_model(engine: Engine, model: str) -> None:
     """Raise DriftlineError where nothing is known of a model, naming those that are."""
     known = known_models(engine)
+    if not known:
+        raise DriftlineError(
+            f"nothing is known of any model yet, so not of {model!r}: one is known once a pane of its events has closed (`driftline status`), "
+            "or with a reference (`driftline reference build`)"
+        )
     if model not in known:
         raise unknown("model", model, known)
 

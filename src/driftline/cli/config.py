@@ -13,7 +13,7 @@ from driftline.contracts.settings import Settings, build_settings
 
 FILE_NAME = "driftline.yaml"
 
-#: The text of ``driftline init``. It loads as it stands, and what is commented out holds the defaults.
+#: The text of ``driftline init``. It loads as it stands; what is commented out holds the defaults, or an example. All: ``driftline config show``.
 TEMPLATE = """\
 # Driftline's settings. `driftline config check` reads them, and says what is wrong and what is accepted.
 # Any of them may come from the environment instead: DRIFTLINE__KAFKA__BOOTSTRAP_SERVERS=kafka:9092
@@ -97,9 +97,29 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise SettingsError(str(path), "", f"YAML that can be read ({type(error).__name__})") from None
     if tree is None:
         return {}
+    try:
+        _walk(tree, {})
+    except (RecursionError, UnicodeEncodeError) as error:
+        raise SettingsError(str(path), "", f"YAML of plain text that does not hold itself ({type(error).__name__})") from None
     if not isinstance(tree, dict):
         raise SettingsError(str(path), tree, "a mapping of sections")
     return tree
+
+
+def _walk(node: object, left: dict[int, bool]) -> None:
+    """Raise RecursionError where a node holds itself, UnicodeEncodeError where a text is none. Each node once: aliases may stand for very many."""
+    if isinstance(node, str):
+        node.encode()
+    if not isinstance(node, dict | list):
+        return
+    if id(node) in left:
+        if not left[id(node)]:
+            raise RecursionError
+        return
+    left[id(node)] = False
+    for inner in [*node, *node.values()] if isinstance(node, dict) else node:
+        _walk(inner, left)
+    left[id(node)] = True
 
 
 class _Loader(yaml.SafeLoader):

@@ -108,7 +108,16 @@ def why_of(told: Explanation, effects: Sequence[TermEffect], episode: Episode | 
         why = f"its {main.name}, the most that has changed, is surely within tolerance"
     else:
         why = f"its {main.name}, the most that has changed, is within tolerance, if not surely so"
-    return f"It did not alarm: {why}.{also}"
+    return f"It did not alarm: {why}.{_unjudged(told, main)}{also}"
+
+
+def _unjudged(told: Explanation, main: TermStory) -> str:
+    """Return what has moved and can't be judged, where that is not what the answer is about."""
+    names = [t.name for t in told.terms if not t.calibrated and t.effect is not None and abs(t.effect) > t.tolerance]
+    if not names or not main.calibrated:
+        return ""
+    moved = " and ".join(names)
+    return f" Its {moved} moved by more than is tolerated, but can't be judged: the reference is too short for such cycles (uncalibrated)."
 
 
 def past_of(told: Explanation, past: Sequence[Episode]) -> list[str]:
@@ -134,7 +143,16 @@ def hours_text(evidence: float, budget: float) -> str:
     >>> hours_text(12.345, 720.0), hours_text(1e30, 720.0)
     ('12.3 h', 'over 720,000 h')
     """
-    return f"over {1000 * budget:,.0f} h" if evidence > 1000 * budget else f"{evidence:,.3g} h"
+    return f"over {1000 * budget:,.0f} h" if evidence > 1000 * budget else f"{number(evidence)} h"
+
+
+def number(evidence: float) -> str:
+    """Return evidence to three places, or whole.
+
+    >>> number(12.345), number(1048.6)
+    ('12.3', '1,049')
+    """
+    return f"{evidence:,.0f}" if evidence >= 1000 else f"{evidence:.3g}"
 
 
 def _hours(hours: float) -> str:

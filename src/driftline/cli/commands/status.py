@@ -38,7 +38,7 @@ def status(ctx: typer.Context, *, as_json: AsJson = False) -> None:
     else:
         if lag is not None:
             _print_lag(lag)
-        _print_models(models)
+        _print_models(models, _no_model(lag))
         print_line()
         print_table(
             ("open episode", "model", "since", "severity", ""),
@@ -84,7 +84,7 @@ def _print_lag(lag: Lag) -> None:
     print_line()
 
 
-def _print_models(models: Any) -> None:
+def _print_models(models: Any, none: str) -> None:
     from driftline.cli.beside import together_sentence
 
     rows = (
@@ -92,17 +92,25 @@ def _print_models(models: Any) -> None:
         for m in models
     )
     columns = ("model", "champion", "state", "last window", ">n", ">evidence h", ">episodes", ">triggers", "reference")
-    print_table(columns, rows, none="No model has published yet.")
+    print_table(columns, rows, none=none)
     for m in models:
         if m.together is not None:
             print_line(f"{m.model}: {together_sentence(m.together)}")
 
 
+def _no_model(lag: Lag | None) -> str:
+    if lag is not None and any(p.end for p in lag.partitions):
+        return "No pane of any model has closed yet: one does when events of a later time have come."
+    return "No model has published yet."
+
+
 def _evidence(evidence: float | None, budget: float | None) -> str:
     if evidence is None or budget is None:
         return ""
+    from driftline.cli.wording import number
+
     most = 1000 * budget
-    return f"over {most:,.0f} of {budget:,.0f}" if evidence > most else f"{evidence:,.3g} of {budget:,.0f}"
+    return f"over {most:,.0f} of {budget:,.0f}" if evidence > most else f"{number(evidence)} of {budget:,.0f}"
 
 
 def _reference(m: Any) -> str:

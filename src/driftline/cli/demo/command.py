@@ -14,6 +14,8 @@ import typer
 from rich.console import Console
 
 from driftline.cli.broker import stop_broker
+from driftline.cli.config import FILE_NAME, read_yaml
+from driftline.cli.state import State
 
 FIRST_MONTH, LAST_MONTH = 3, 12
 #: Columns of the tables when nobody's terminal sets the width.
@@ -21,10 +23,15 @@ _FILE_WIDTH = 150
 
 
 def demo_command(
+    ctx: typer.Context,
     *,
-    days: Annotated[int, typer.Option(help="Stop after so many simulated days; 0: the whole of March to December (306).")] = 0,
+    days: Annotated[int, typer.Option(min=0, help="Stop after so many simulated days; 0: the whole of March to December (306).")] = 0,
     bootstrap: Annotated[
-        str | None, typer.Option(help="Use this broker instead of starting one.", envvar="DRIFTLINE__KAFKA__BOOTSTRAP_SERVERS")
+        str | None,
+        typer.Option(
+            help="Use this broker instead of starting one. Without it, the one that driftline.yaml names, if it names one.",
+            envvar="DRIFTLINE__KAFKA__BOOTSTRAP_SERVERS",
+        ),
     ] = None,
     state_dir: Annotated[Path | None, typer.Option(help="Where state, logs and reports go; a new folder below .driftline by default.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the broker running at the end.")] = False,
@@ -46,6 +53,7 @@ def demo_command(
     if compare:
         _compare(console, as_json=as_json)
         return
+    bootstrap = bootstrap or _named(ctx)
     state = (state_dir or _new_folder()).absolute()
     state.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
@@ -59,6 +67,15 @@ def demo_command(
         _write(result)
     console.print(f"State, logs and reports: {state} ({time.monotonic() - begun:.0f} s in all)", highlight=False)
     raise typer.Exit(1 if result.open else 0)
+
+
+def _named(ctx: typer.Context) -> str | None:
+    """Return the broker that the settings' file names; None where there is no file, or it names none."""
+    found = ctx.find_object(State)
+    path = found.config if found is not None and found.config is not None else Path(FILE_NAME)
+    if found is None or (found.config is None and not path.is_file()):
+        return None
+    return found.settings.kafka.bootstrap_servers if "bootstrap_servers" in (read_yaml(path).get("kafka") or {}) else None
 
 
 def _compare(console: Console, *, as_json: bool) -> None:

@@ -12,7 +12,7 @@ _WAYS = {"adwin": "ADWIN", "evidently": "Evidently, days", "nannyml": "NannyML's
 
 def show_comparison(told: Comparison, console: Console) -> None:
     """Print who would have said how much of the same flights."""
-    table = Table(title="Alarms, inside the reference (January, February) > March to December, on the same flights")
+    table = Table(title="Alarms, inside the reference (January, February) → March to December, on the same flights")
     table.add_column("feature")
     for name in _WAYS.values():
         table.add_column(name, justify="right")
@@ -32,4 +32,4 @@ def show_comparison(told: Comparison, console: Console) -> None:
 
 
 def _cell(said: Said | None) -> str:
-    return "" if said is None else f"{said.inside:,} > {said.after:,}"
+    return "" if said is None else f"{said.inside:,} → {said.after:,}"
