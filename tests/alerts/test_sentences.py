@@ -37,7 +37,11 @@ def test_each_kind_of_term_has_its_own_words(found: Cause, phrase: str) -> None:
 def test_an_opening_says_what_how_large_since_when_and_at_what_n() -> None:
     said = opened_sentence("flights", "features", (cause("temp"),), T0, 12_345)
     assert said == "The inputs of flights have drifted since 2020-09-13T12:26:40Z: temp is higher by 0.50 sd (0.40 to 0.60), seen in 12,345 events."
-    assert opened_sentence("flights", "outcomes", (cause("loss"),), T0, 1).startswith("The errors of flights have changed")
+    assert opened_sentence("flights", "outcomes", (cause("loss"),), T0, 1).startswith("The errors of flights have grown since")
+    smaller = (cause("loss", direction="down"), cause("brier", direction="down"))
+    assert opened_sentence("flights", "outcomes", smaller, T0, 1).startswith("The errors of flights have become smaller since")
+    for mixed in ((cause("loss"), cause("brier", direction="down")), (cause("error"),), (cause("loss", term="scale"),), ()):
+        assert opened_sentence("flights", "outcomes", mixed, T0, 1).startswith("The errors of flights have changed since")
 
 
 def test_three_columns_are_named_by_what_they_carry_and_the_rest_is_counted() -> None:

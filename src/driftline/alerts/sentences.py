@@ -10,6 +10,8 @@ from driftline.contracts.summaries import PaneKind
 from driftline.contracts.times import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, format_duration, format_time
 
 _NAMED = 3
+#: Columns of outcomes of which less is better.
+_LOSSES = ("loss", "brier", "absolute_error")
 
 
 def cause_phrase(cause: Cause) -> str:
@@ -67,10 +69,18 @@ def opened_sentence(model: str, kind: PaneKind, causes: tuple[Cause, ...], onset
     if _only(causes, "volume"):
         return f"The traffic of {model} has changed since {format_time(onset)}: {cause_phrase(causes[0])}, {n:,} of them."
     if kind == "outcomes":
-        subject = f"The errors of {model} have changed"
+        subject = f"The errors of {model} have {_how(causes)}"
     else:
         subject = f"{f'{moved:,}' if moved > _NAMED else 'The'} inputs of {model} have drifted"
     return f"{subject} since {format_time(onset)}: {_named(causes, moved) or 'many small changes together'}, seen in {n:,} events."
+
+
+def _how(causes: tuple[Cause, ...]) -> str:
+    """Say whether errors have grown, or become smaller, which is no bad news; of anything else, that they have changed."""
+    ways = {cause.direction if cause.term == "location" and (cause.of or cause.column) in _LOSSES else "changed" for cause in causes}
+    if ways == {"up"}:
+        return "grown"
+    return "become smaller" if ways == {"down"} else "changed"
 
 
 def outside_sentence(by: str) -> str:
