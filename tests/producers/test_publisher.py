@@ -128,6 +128,9 @@ def test_what_no_consumer_would_accept_is_refused_at_once(nowhere: str, wrong: d
 def test_a_compression_whose_package_is_missing_is_a_settings_error(nowhere: str) -> None:
     with pytest.raises(SettingsError, match="compression"):
         Publisher(bootstrap_servers=nowhere, model="m", compression="brotli")
+    for odd in (-1, 10_001, True, 0.5):
+        with pytest.raises(SettingsError, match="linger_ms"):
+            Publisher(bootstrap_servers=nowhere, model="m", linger_ms=odd)  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match="SASL_SSL"):
         Publisher(bootstrap_servers=nowhere, model="m", security=SecuritySettings(protocol="SASL_PLAINTEXT", username="u"))
 

@@ -18,7 +18,7 @@ from driftline.producers import fields
 from driftline.producers.buffer import Outgoing
 from driftline.producers.features import encode_features, hide_features, pii_rules
 from driftline.producers.losses import OnLoss
-from driftline.producers.options import producer_options
+from driftline.producers.options import LINGER_MS, producer_options
 from driftline.producers.sending import BackgroundSender
 
 
@@ -56,9 +56,10 @@ class Publisher:
     ``pii`` says what of personal features leaves the service: ``{"email": "drop", "user": "hash", "age": "bucket:10"}``, see contracts/pii.py. To
     hash, it needs ``pii_key``, or ``pii_key_file`` with the key in it.
 
+    ``linger_ms`` is how long an event may wait for others to share a request with: longer is less work for the service and the broker, and later.
     ``max_events`` bounds the records that wait (a columnar one counts as one), ``max_bytes`` their size: more is lost at once, and counted.
 
-    Raises SettingsError where the security settings, the compression or the rules can't be used here.
+    Raises SettingsError where the security settings, the compression, ``linger_ms`` or the rules can't be used here.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Publisher:
         topic_prefix: str = "",
         security: SecuritySettings | None = None,
         compression: str | None = None,
+        linger_ms: int = LINGER_MS,
         max_events: int = 50_000,
         max_bytes: int = 64 << 20,
         max_block_ms: int = 1_000,
@@ -92,6 +94,7 @@ class Publisher:
             max_block_ms=max_block_ms,
             delivery_timeout_s=delivery_timeout,
             security=security,
+            linger_ms=linger_ms,
         )
         self._sender = BackgroundSender(
             options, max_records=max_events, max_bytes=max_bytes, delivery_timeout_s=delivery_timeout, close_timeout_s=close_timeout, on_loss=on_loss

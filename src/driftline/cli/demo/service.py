@@ -18,6 +18,9 @@ from driftline.producers.publisher import Publisher
 from driftline.producers.subscriber import Subscriber
 from driftline.retrain.artifacts import load_model
 
+#: A day goes by in a second or two: of it this is less than an hour.
+_LINGER_MS = 50
+
 
 class ScoringService:
     """Scores flights and publishes events and labels. ``scored`` (flights) keeps each flight's probability, NaN where it was never scored."""
@@ -32,7 +35,9 @@ class ScoringService:
         self.labels = 0
         self._known: dict[int, ModelVersion] = {}
         self._news = threading.Condition()
-        self.publisher = Publisher(bootstrap_servers=kafka.bootstrap_servers, model=MODEL, version=self.version, topic_prefix=kafka.topic_prefix)
+        self.publisher = Publisher(
+            bootstrap_servers=kafka.bootstrap_servers, model=MODEL, version=self.version, topic_prefix=kafka.topic_prefix, linger_ms=_LINGER_MS
+        )
         self._versions = Subscriber(
             ModelVersion, bootstrap_servers=kafka.bootstrap_servers, topic_prefix=kafka.topic_prefix, start="earliest", model=MODEL
         )
