@@ -10,8 +10,7 @@ from driftline.contracts.findings import Change, ColumnFinding, Finding, Perform
 from driftline.contracts.ids import stable_id
 from driftline.contracts.reference import Reference
 from driftline.contracts.settings import ModelSettings, budget_hours, config_hash
-from driftline.contracts.times import HOUR_MS, parse_duration
-from driftline.detectors.describe import column_findings
+from driftline.contracts.times import parse_duration
 from driftline.detectors.pane import Pane
 from driftline.detectors.performance import performance_of
 from driftline.detectors.quality import quality_words, value_counts
@@ -20,6 +19,7 @@ from driftline.store.detect_rows import PaneKey
 from driftline.streams.detect.causes import column_notes, discreet_findings, discreet_label
 from driftline.streams.detect.cells import Cell, merged, ranges_of, spans_of
 from driftline.streams.detect.evidence_book import EvidenceBook
+from driftline.streams.detect.judged import JudgedColumns
 from driftline.streams.detect.state import Track
 from driftline.streams.detect.wording import changes_sentence, finding_sentence, multivariate_sentence, version_of
 
@@ -35,6 +35,7 @@ class Digest:
         self._hash = config_hash(settings)
         self._limits = settings.quality
         self._pii = settings.pii
+        self._judged = JudgedColumns()
 
     def finding(
         self,
@@ -56,16 +57,7 @@ class Digest:
         state: State = "learning"
         if reference is not None:
             decider, spans = self._evidence.decider(reference), spans_of([(key, cells[0])])
-            columns = column_findings(
-                reference,
-                decider,
-                "features",
-                pane.counts,
-                key.length / HOUR_MS,
-                spans=spans,
-                distinct=pane.distinct,
-                before=merged(before, before[0].layout).counts if before else None,
-            )
+            columns = self._judged.of(key, reference, decider, pane, spans=spans, before=merged(before, before[0].layout) if before else None)
             columns = column_notes(columns, pane, self._pii)
             columns = discreet_findings(columns, reference, self._pii)
             state = _state_of([c.state for c in columns])
