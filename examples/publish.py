@@ -25,5 +25,7 @@ with Publisher(bootstrap_servers=bootstrap, topic_prefix=prefix, model="flights"
     for event_id, score in predicted:
         publisher.publish_label(event_id, int(chance.random() < score))
 
-    publisher.flush(30)
+    there = publisher.flush(30)
     print(f"delivered {publisher.delivered}, lost {publisher.lost} {publisher.lost_by_reason or ''}")
+    if not there:
+        sys.exit(f"Kafka has not taken {publisher.stats.waiting} events within 30 s: is a broker at {bootstrap}?")
