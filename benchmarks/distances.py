@@ -18,8 +18,9 @@ import numpy as np
 
 from benchmarks.report import ROOT, circumstances, write
 from driftline.contracts.reference import NumericColumn
-from driftline.detectors import binned, contingency
+from driftline.detectors import binned
 from driftline.detectors.bridges import binned_intervals
+from driftline.detectors.contingency import DISTANCES
 from driftline.detectors.distances import grouped, values_of, widths_of
 from driftline.detectors.divergences import grouped_intervals
 from driftline.detectors.moments import Floats
@@ -27,14 +28,6 @@ from driftline.detectors.uncertainty import LEVEL, Interval
 
 Distances = Mapping[str, Callable[[Floats, Floats], Floats]]
 Found = dict[str, Interval]
-GROUPED: Distances = {
-    "psi": contingency.psi,
-    "jensen_shannon": contingency.jensen_shannon,
-    "hellinger": contingency.hellinger,
-    "total_variation": contingency.total_variation,
-    "chi_square": contingency.pearson,
-    "cramers_v": contingency.cramers_v,
-}
 _REPLICATES, _REFERENCE, _LIVE = 100, (500, 20_000), (30, 300, 3_000)
 _TENTHS, _ZIPF = np.full(10, 0.1), 1 / np.arange(1, 51) / np.sum(1 / np.arange(1, 51))
 _TILT = np.array([0.16, 0.14, 0.12, 0.11, 0.1, 0.1, 0.09, 0.08, 0.06, 0.04])
@@ -104,7 +97,7 @@ def cost(columns: int, repeats: int) -> dict[str, float]:
         return min(spent)
 
     binned_intervals(*(side[:1] for side in bins))  # draws the bridges, once
-    ours, before = windows(grouped_intervals, binned_intervals, (512, 128)), windows(partial(bootstrap, GROUPED), _by_bin, (64, 64))
+    ours, before = windows(grouped_intervals, binned_intervals, (512, 128)), windows(partial(bootstrap, DISTANCES), _by_bin, (64, 64))
     return {"columns": columns, "cpu_s": round(ours, 4), "bootstrap_cpu_s": round(before, 4), "ratio": round(before / ours, 2)}
 
 
@@ -114,8 +107,8 @@ def coverage(windows: int) -> dict[str, dict[str, dict[str, list[float]]]]:
     for name, (p, q) in GROUPS.items():
         for m, n in _sizes():
             sides = rng.multinomial(m, p, windows).astype(float), rng.multinomial(n, q, windows).astype(float)
-            true = {d: float(of(p * m * 1e9, q * n * 1e9)) / (1e9 if d == "chi_square" else 1) for d, of in GROUPED.items()}
-            told.setdefault(name, {})[f"{m}, {n}"] = _held(true if p is not q else None, grouped_intervals(*sides), bootstrap(GROUPED, *sides))
+            true = {d: float(of(p * m * 1e9, q * n * 1e9)) / (1e9 if d == "chi_square" else 1) for d, of in DISTANCES.items()}
+            told.setdefault(name, {})[f"{m}, {n}"] = _held(true if p is not q else None, grouped_intervals(*sides), bootstrap(DISTANCES, *sides))
     for name, (before, after) in VALUES.items():
         column = _column(before(rng.standard_normal(20_000)))
         width = np.broadcast_to(widths_of(column), (windows, len(column.edges) - 1))

@@ -11,20 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import chi2, kstwobign, norm
 
-from driftline.detectors import binned, contingency
+from driftline.detectors import binned
 from driftline.detectors.bridges import binned_intervals
+from driftline.detectors.contingency import DISTANCES
 from driftline.detectors.divergences import grouped_intervals
 from driftline.detectors.moments import Floats
 from driftline.detectors.uncertainty import Interval, Null
 
-GROUPED: dict[str, Callable[[Floats, Floats], Floats]] = {
-    "psi": contingency.psi,
-    "jensen_shannon": contingency.jensen_shannon,
-    "hellinger": contingency.hellinger,
-    "total_variation": contingency.total_variation,
-    "chi_square": contingency.pearson,
-    "cramers_v": contingency.cramers_v,
-}
 WINDOWS = 500
 EVEN = np.full(10, 0.1)
 TILTED = np.array([0.16, 0.14, 0.12, 0.11, 0.1, 0.1, 0.09, 0.08, 0.06, 0.04])
@@ -42,7 +35,7 @@ def _drawn(shares: Floats, n: int, seed: int) -> Floats:
 def _truths(p: Floats, q: Floats, m: int, n: int) -> dict[str, float]:
     """The distances of the distributions; V and chi-square depend on the two sizes, PSI's half rows must not tell."""
     many = 1e9
-    truths = {name: float(distance(p * m * many, q * n * many)) for name, distance in GROUPED.items()}
+    truths = {name: float(distance(p * m * many, q * n * many)) for name, distance in DISTANCES.items()}
     return truths | {"chi_square": truths["chi_square"] / many}
 
 

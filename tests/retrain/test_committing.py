@@ -43,14 +43,16 @@ class _Group:
         self.at = offset
 
 
-def _worker(group: _Group) -> Any:
-    return _Worker(engine=None, settings=build_settings({}), consumer=group, producer=None)  # type: ignore[arg-type]
+def _done_with_7(group: _Group) -> Any:
+    """A worker that has just done with the trigger at offset 7."""
+    worker = _Worker(engine=None, settings=build_settings({}), consumer=group, producer=None)  # type: ignore[arg-type]
+    worker._done(SimpleNamespace(topic=TRIGGERS.topic, partition=0, offset=7))
+    return worker
 
 
 def test_what_a_rebalance_refused_is_committed_after_it() -> None:
     group = _Group(refusals=2, at=8)
-    worker = _worker(group)
-    worker._done(SimpleNamespace(topic=TRIGGERS.topic, partition=0, offset=7))
+    worker = _done_with_7(group)
     for _ in range(4):
         worker._commit()
     assert (group.committed, group.at) == ([8], 8)
@@ -58,16 +60,14 @@ def test_what_a_rebalance_refused_is_committed_after_it() -> None:
 
 def test_a_partition_that_came_back_at_an_older_place_goes_on_after_what_is_done() -> None:
     group = _Group(refusals=0, at=7)
-    worker = _worker(group)
-    worker._done(SimpleNamespace(topic=TRIGGERS.topic, partition=0, offset=7))
+    worker = _done_with_7(group)
     worker._commit()
     assert (group.committed, group.at) == ([8], 8)
 
 
 def test_a_partition_that_another_worker_has_is_that_one_s_to_commit() -> None:
     group = _Group(refusals=1, at=8)
-    worker = _worker(group)
-    worker._done(SimpleNamespace(topic=TRIGGERS.topic, partition=0, offset=7))
+    worker = _done_with_7(group)
     worker._commit()
     group.mine = set()
     worker._commit()

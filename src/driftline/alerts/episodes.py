@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from driftline.alerts.ranking import ranked
-from driftline.alerts.sentences import ended_sentence, opened_sentence, outside_sentence, spread_sentence
+from driftline.alerts.sentences import LOSSES, ended_sentence, opened_sentence, outside_sentence, spread_sentence
 from driftline.contracts.findings import Alert, AlertStatus, Cause, OffsetRange, Severity
 from driftline.contracts.ids import stable_id
 from driftline.contracts.summaries import PaneKind
@@ -24,9 +24,6 @@ QUIET_WINDOWS = 3
 NEWS_SHARE = 0.25
 #: An episode names so many causes at the most; of further movers only the names are remembered, so that each is news once.
 MOST_NAMED = 48
-
-#: Columns of outcomes of which more is worse. ``error`` is '0' (right) or '1' for classes, and a signed number for regression.
-_LOSSES = ("loss", "brier", "absolute_error")
 
 #: How an episode ends when a new reference takes the place of its own.
 Replaced = Literal["accepted", "superseded"]
@@ -165,7 +162,7 @@ def _is_worse(cause: Cause) -> bool:
     column = cause.of or cause.column
     if column == "error":
         return cause.term == "location" or cause.direction != ("up" if cause.term == "value:0" else "down")
-    return column in _LOSSES and cause.direction != "down"
+    return column in LOSSES and cause.direction != "down"
 
 
 def _ended(episode: Episode, how: AlertStatus, at: int, config_hash: str) -> tuple[Episode, Alert]:

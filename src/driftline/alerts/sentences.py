@@ -10,8 +10,8 @@ from driftline.contracts.summaries import PaneKind
 from driftline.contracts.times import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, format_duration, format_time
 
 _NAMED = 3
-#: Columns of outcomes of which less is better.
-_LOSSES = ("loss", "brier", "absolute_error")
+#: Columns of outcomes of which more is worse. ``error`` is '0' (right) or '1' for classes, and a signed number for regression.
+LOSSES = ("loss", "brier", "absolute_error")
 
 
 def cause_phrase(cause: Cause) -> str:
@@ -77,7 +77,7 @@ def opened_sentence(model: str, kind: PaneKind, causes: tuple[Cause, ...], onset
 
 def _how(causes: tuple[Cause, ...]) -> str:
     """Say whether errors have grown, or become smaller, which is no bad news; of anything else, that they have changed."""
-    ways = {cause.direction if cause.term == "location" and (cause.of or cause.column) in _LOSSES else "changed" for cause in causes}
+    ways = {cause.direction if cause.term == "location" and (cause.of or cause.column) in LOSSES else "changed" for cause in causes}
     if ways == {"up"}:
         return "grown"
     return "become smaller" if ways == {"down"} else "changed"

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from driftline.contracts.errors import DriftlineError, SettingsError
+from driftline.contracts.times import LATEST_MS, format_time
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 Since = Annotated[str | None, typer.Option("--since", help="Event time to begin at: 2013-06-01, or RFC 3339. Dates are in UTC.")]
+Until = Annotated[str | None, typer.Option("--until", help="Event time to end before.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="Most rows, the newest.")]
 Model = Annotated[str | None, typer.Option("--model", "-m", help="Of this model only.")]
 
@@ -31,6 +33,14 @@ def moment(text: str | None, option: str = "--since") -> int:
     except ValueError:
         raise SettingsError(option, text, "a date such as 2013-06-01, or RFC 3339 such as 2013-06-01T12:00:00Z") from None
     return round((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def stretch(since: str | None, until: str | None) -> tuple[int, int]:
+    """Return the event times (ms) from and before which something is wanted; without ``until`` the latest there is. Raises SettingsError."""
+    begin, end = moment(since), moment(until, "--until") if until is not None else LATEST_MS
+    if begin >= end:
+        raise SettingsError("--until", until, f"a time after {format_time(begin)}")
+    return begin, end
 
 
 def known_models(engine: Engine) -> list[str]:

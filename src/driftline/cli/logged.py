@@ -137,7 +137,7 @@ def _nothing(kept: LoggedRows) -> DriftlineError:
     """Say what the log holds instead."""
     asked = f"the log holds no events of {kept.model}{'' if kept.version is None else f' {kept.version}'}"
     own, unread = kept.models.get(kept.model), sum(kept.rejected.values())
-    also = f"; {unread:,} records can't be used ({_counted(kept.rejected)})" if unread else ""
+    also = f"; {unread:,} records can't be used ({counted(kept.rejected)})" if unread else ""
     if own is None:
         others = sorted(kept.models, key=lambda name: -kept.models[name].events)
         more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
@@ -148,5 +148,6 @@ def _nothing(kept: LoggedRows) -> DriftlineError:
     return DriftlineError(f"{where}; it holds {own.events:,} of {kept.model}, from {format_time(own.first)} to {format_time(own.last)}{also}")
 
 
-def _counted(codes: Counter[str]) -> str:
+def counted(codes: Counter[str]) -> str:
+    """Return what could not be used, by code, in words."""
     return ", ".join(f"{code} {n:,}" for code, n in codes.most_common())

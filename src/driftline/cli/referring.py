@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from driftline.cli.building import built
 from driftline.cli.columns import ColumnNames, ReferenceRows, read_rows
-from driftline.cli.logged import Asked, read_log
+from driftline.cli.logged import Asked, counted, read_log
 from driftline.cli.output import say
 from driftline.contracts.errors import SettingsError
 from driftline.contracts.pii import rule_of
@@ -63,8 +63,7 @@ def from_stream(state: State, wanted: Build, stretch: tuple[int, int], *, most: 
     elif found.events > len(rows.times):
         say(f"note: {found.events - len(rows.times):,} events came again under an id that was there already, and count once")
     if found.rejected:
-        codes = ", ".join(f"{code} {n:,}" for code, n in found.rejected.most_common())
-        say(f"note: of what was read {sum(found.rejected.values()):,} records, or rows of columnar ones, can't be used: {codes}")
+        say(f"note: of what was read {sum(found.rejected.values()):,} records, or rows of columnar ones, can't be used: {counted(found.rejected)}")
     holds_from = wanted.holds_from if wanted.holds_from is not None else _after(state, wanted.model, max(rows.times) + 1)
     # Where none is left out, they are all events of their time, whatever the settings say of files: what was repeated was counted live, too.
     reference = built(

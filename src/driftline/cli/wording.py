@@ -143,15 +143,17 @@ def hours_text(evidence: float, budget: float) -> str:
     >>> hours_text(12.345, 720.0), hours_text(1e30, 720.0)
     ('12.3 h', 'over 720,000 h')
     """
-    return f"over {1000 * budget:,.0f} h" if evidence > 1000 * budget else f"{number(evidence)} h"
+    return f"{hours_number(evidence, budget)} h"
 
 
-def number(evidence: float) -> str:
-    """Return evidence to three places, or whole.
+def hours_number(evidence: float, budget: float) -> str:
+    """Return the same without its unit: to three places, or whole.
 
-    >>> number(12.345), number(1048.6)
+    >>> hours_number(12.345, 720.0), hours_number(1048.6, 720.0)
     ('12.3', '1,049')
     """
+    if evidence > 1000 * budget:
+        return f"over {1000 * budget:,.0f}"
     return f"{evidence:,.0f}" if evidence >= 1000 else f"{evidence:.3g}"
 
 

@@ -19,7 +19,7 @@ from scipy.special import ndtri
 
 from driftline.detectors import binned
 from driftline.detectors.moments import Floats
-from driftline.detectors.uncertainty import LEVEL, Interval, Null, of_fold
+from driftline.detectors.uncertainty import LEVEL, Interval, Null, delta_variance, of_fold
 
 PATHS = 200
 # Out of so many: evenly by their height, and among those of like height by their area, so that few have nearly the distributions that many have.
@@ -48,8 +48,7 @@ def binned_intervals(reference: Floats, live: Floats, width: Floats) -> dict[str
 
     def variance(over: Floats) -> Floats:
         influence = np.concatenate([np.cumsum(over[:, ::-1], axis=-1)[:, ::-1], np.zeros((len(over), 1))], axis=-1)
-        sides = (((share * influence**2).sum(axis=-1) - (share * influence).sum(axis=-1) ** 2) / rows[:, 0] for share, rows in ((p, m), (q, n)))
-        return np.asarray(np.maximum(sum(sides), 0.0))
+        return delta_variance((p, influence, m), (q, influence, n))
 
     edge = np.abs(gap).argmax(axis=-1)[:, None]
     at_p, at_q = np.take_along_axis(below_p, edge, -1), np.take_along_axis(below_q, edge, -1)

@@ -5,6 +5,8 @@ The rows need not sum to 1; a row without counts has no distance (NaN).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.special import chdtrc
 
@@ -81,6 +83,17 @@ def cramers_v(reference: Floats, live: Floats) -> Floats:
     """Return Cramer's V of the 2 x groups table (1946): the effect size of ``chi_square``, from 0 to 1 whatever n is."""
     statistic = pearson(reference, live)
     return np.asarray(np.sqrt(np.maximum(statistic, 0.0) / np.maximum(reference.sum(axis=-1) + live.sum(axis=-1), 1.0)))
+
+
+#: All of them by the names that findings have.
+DISTANCES: dict[str, Callable[[Floats, Floats], Floats]] = {
+    "psi": psi,
+    "jensen_shannon": jensen_shannon,
+    "hellinger": hellinger,
+    "total_variation": total_variation,
+    "chi_square": pearson,
+    "cramers_v": cramers_v,
+}
 
 
 def _shares(counts: Floats) -> Floats:

@@ -47,13 +47,11 @@ def widths_of(column: NumericColumn) -> Floats:
 
 def grouped(column: Column, counts: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
     """Return the reference's and the window's counts of each group."""
-    group = groups_of(column)
-    p, q = (np.bincount(group, side).astype(np.float64) for side in _floats(column, counts))
-    return p, q
+    return grouped_pair(column, *_floats(column, counts))
 
 
-def grouped_pair(column: Column, before: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Return the counts of each group in two windows."""
+def grouped_pair(column: Column, before: Floats | npt.NDArray[np.int64], counts: Floats | npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Return the counts of each group on two sides, both given by the column's slots."""
     group = groups_of(column)
     p, q = (np.bincount(group, side).astype(np.float64) for side in (before, counts))
     return p, q

@@ -13,7 +13,7 @@ import numpy as np
 from driftline.detectors import contingency
 from driftline.detectors.moments import Floats
 from driftline.detectors.nulls import Chances, chances
-from driftline.detectors.uncertainty import Interval, Null, of_fold, of_sum
+from driftline.detectors.uncertainty import Interval, Null, delta_variance, of_fold, of_sum
 
 # Of an empty group's share half a row is known (as PSI has it): what divides by it stays finite.
 _HALF = 0.5
@@ -42,9 +42,7 @@ class _Pairs:
     def variance(self, by_p: Floats, by_q: Floats, *, smoothed: bool = False) -> Floats:
         """Return the delta method's variance of a function of the shares with these derivatives: the influence functions' over the rows."""
         p, q = (self.smooth_p, self.smooth_q) if smoothed else (self.p, self.q)
-        parts = ((share, slope, rows) for share, slope, rows in ((p, by_p, self.m), (q, by_q, self.n)))
-        sides = [((share * slope**2).sum(axis=-1) - (share * slope).sum(axis=-1) ** 2) / rows[:, 0] for share, slope, rows in parts]
-        return np.asarray(np.maximum(sides[0], 0.0) + np.maximum(sides[1], 0.0))
+        return delta_variance((p, by_p, self.m), (q, by_q, self.n))
 
     def excess(self, by_p: Floats, by_q: Floats, alike_p: Floats | float, alike_q: Floats | float) -> Floats:
         """Return how much greater the bias is than without a difference: of p times the second derivatives by p, and q by q, ``alike`` there."""
@@ -66,7 +64,7 @@ def grouped_intervals(reference: Floats, live: Floats) -> dict[str, Interval]:
     sums = [_psi, _jensen_shannon, _hellinger, _cramers_v]
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         null, bias, smooth = zip(*(of(pairs, chance) for of in sums), strict=True)
-    value = np.stack([getattr(contingency, name)(reference, live) for name in _SUMS])
+    value = np.stack([contingency.DISTANCES[name](reference, live) for name in _SUMS])
     value[1:] **= 2
     together = Null(*(np.stack(part) for part in zip(*null, strict=True)))
     found = of_sum(np.maximum(value, 0.0), together, np.stack(bias), np.stack(smooth))

@@ -65,6 +65,14 @@ class Null(NamedTuple):
         return cls(mean, variance, np.where(known, chance, mean))
 
 
+def delta_variance(*sides: tuple[Floats, Floats, Floats]) -> Floats:
+    """Return the delta method's variance of a function of shares (pairs, places): of each side its shares, the function's derivatives by them (or
+    their influence), and its rows (pairs, 1).
+    """
+    parts = (((share * slope**2).sum(axis=-1) - (share * slope).sum(axis=-1) ** 2) / rows[:, 0] for share, slope, rows in sides)
+    return np.asarray(sum(np.maximum(part, 0.0) for part in parts))
+
+
 def of_sum(value: Floats, null: Null, bias: Floats, smooth: Floats) -> Interval:
     """Return the interval of a distance that is a sum over groups, given its ``bias`` and the delta method's variance (``smooth``) at the value."""
     # Where value and variance are both nothing but rounding, their ratio is no slope.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -11,11 +13,13 @@ from sqlalchemy import Engine
 from tests.streams.records import Record
 
 from driftline.contracts.cutting import Cut, Cuts
+from driftline.contracts.reference import Reference
 from driftline.contracts.settings import Settings
 from driftline.contracts.summaries import Progress, SummaryMessage, encode_summary
 from driftline.contracts.times import parse_duration
 from driftline.detectors.parts import PartBuilder
-from driftline.store import closings, episodes, findings
+from driftline.store import closings, episodes, findings, references
+from driftline.store.database import migrate, open_database
 from driftline.streams.blocks import Origin, SourceBlocks
 from driftline.streams.detect.partition import DetectPartition
 from driftline.streams.reading import Reader
@@ -71,6 +75,23 @@ def conclude(
         detect.apply([Record(told + i, raw, topic="summaries") for i, raw in enumerate(messages)])
         told += len(messages)
     detect.checkpoint()
+
+
+@contextmanager
+def concluding(
+    folder: Path, settings: Settings, reference: Reference, partitions: Sequence[Sequence[Event]], polls: Iterable[tuple[int, int]]
+) -> Iterator[Engine]:
+    """Conclude in a database of its own, made anew in a folder."""
+    for path in folder.glob("arrivals*"):
+        path.unlink()
+    engine = open_database(f"sqlite:///{folder / 'arrivals'}.db")
+    migrate(engine)
+    references.put(engine, reference, [])
+    book = ReferenceBook()
+    book.add([reference])
+    conclude(engine, settings, book, partitions, polls)
+    yield engine
+    engine.dispose()
 
 
 def concluded(engine: Engine, *, ignored: set[str] = ARRIVAL) -> dict[str, Any]:

@@ -8,16 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.streams.detect.arrivals import Event, conclude
+from tests.streams.detect.arrivals import Event, concluding
 from tests.streams.detect.test_windows import EVENTS, PLAIN, settings_of
 
 from driftline.contracts.findings import Finding, SincePrevious
 from driftline.detectors.binning import slots_of
 from driftline.detectors.describe import MIN_ROWS
 from driftline.detectors.measured import since_previous_of
-from driftline.store import findings, references
-from driftline.store.database import migrate, open_database
-from driftline.streams.references import ReferenceBook
+from driftline.store import findings
 
 KINDS = {
     "time": {"window": "25s"},
@@ -30,16 +28,8 @@ X = next(column for column in PLAIN.columns if column.name == "x")
 
 def told(folder: Path, kind: str, partitions: list[list[Event]], polls: list[tuple[int, int]]) -> list[Finding]:
     """The findings in the order of their windows."""
-    for path in folder.glob("previous*"):
-        path.unlink()
-    engine = open_database(f"sqlite:///{folder / 'previous'}.db")
-    migrate(engine)
-    references.put(engine, PLAIN, [])
-    book = ReferenceBook()
-    book.add([PLAIN])
-    conclude(engine, settings_of("time", **KINDS[kind]), book, partitions, polls)
-    found = findings.history(engine, limit=10_000)
-    engine.dispose()
+    with concluding(folder, settings_of("time", **KINDS[kind]), PLAIN, partitions, polls) as engine:
+        found = findings.history(engine, limit=10_000)
     return sorted(found, key=lambda f: f.window_start)
 
 

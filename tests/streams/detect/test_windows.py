@@ -12,17 +12,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
-from tests.streams.detect.arrivals import Event, conclude, concluded, events_of
+from tests.streams.detect.arrivals import Event, concluded, concluding, events_of
 from tests.streams.detect.summaries import PANE, T0, Stream, built
 from tests.streams.detect.test_partition import concluded as everything
 from tests.streams.detect.test_partition import database, run
 
 from driftline.contracts.settings import Settings, build_settings
 from driftline.detectors.reference import build_reference
-from driftline.store import findings, panes, references
-from driftline.store.database import migrate, open_database
+from driftline.store import findings, panes
 from driftline.streams.detect import episode_keeper, folding, series
-from driftline.streams.references import ReferenceBook
 
 LATENESS = 8_000
 KINDS = {
@@ -52,17 +50,9 @@ EVENTS = events_of(1, T0, seconds=80, rate=10, shift_at=30)
 
 
 def told_of(folder: Path, kind: str, partitions: Sequence[Sequence[Event]], polls: Sequence[tuple[int, int]]) -> dict[str, Any]:
-    for path in folder.glob("arrivals*"):
-        path.unlink()
-    engine = open_database(f"sqlite:///{folder / 'arrivals'}.db")
-    migrate(engine)
-    references.put(engine, PLAIN, [])
-    book = ReferenceBook()
-    book.add([PLAIN])
-    conclude(engine, settings_of(kind), book, partitions, polls)
-    told = concluded(engine)
-    told["cut"] = [(f.window_start, f.window_end, f.n, f.late) for f in findings.history(engine, limit=10_000)]
-    engine.dispose()
+    with concluding(folder, settings_of(kind), PLAIN, partitions, polls) as engine:
+        told = concluded(engine)
+        told["cut"] = [(f.window_start, f.window_end, f.n, f.late) for f in findings.history(engine, limit=10_000)]
     return told
 
 

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from driftline.cli.arguments import Since, check_model, moment
+from driftline.cli.arguments import Since, Until, check_model, stretch
 from driftline.cli.output import AsJson, print_json, print_line, say
 from driftline.cli.state import state_of
-from driftline.contracts.errors import SettingsError
-from driftline.contracts.times import LATEST_MS, format_time
+from driftline.contracts.times import format_time
 
 if TYPE_CHECKING:
     from driftline.cli.backtesting import Difference, Said
@@ -27,7 +26,7 @@ def backtest(
     *,
     config: Annotated[Path | None, typer.Option("--config", help="Another driftline.yaml: what would have come of its settings?")] = None,
     since: Since = None,
-    until: Annotated[str | None, typer.Option("--until", help="Event time to end before.")] = None,
+    until: Until = None,
     as_json: AsJson = False,
 ) -> None:
     """Replay a model's log through the code that runs live, following the logged closings of its panes. Nothing live is touched.
@@ -41,9 +40,7 @@ def backtest(
     from driftline.cli.backtesting import differences, live_of, replayed, within
     from driftline.cli.config import load_settings
 
-    begin, end = moment(since), moment(until, "--until") if until is not None else LATEST_MS
-    if begin >= end:
-        raise SettingsError("--until", until, f"a time after {format_time(begin)}")
+    begin, end = stretch(since, until)
     state = state_of(ctx)
     check_model(state.engine, model)
     live = live_of(state.engine, model)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from driftline.cli.arguments import Model, Since, check_model, moment
+from driftline.cli.arguments import Model, Since, Until, check_model, moment, stretch
 from driftline.cli.output import AsJson, print_json, print_line, print_table, say
 from driftline.cli.state import State, state_of
 from driftline.contracts.errors import SettingsError
@@ -49,7 +49,7 @@ def build(
     prediction_column: Annotated[str | None, typer.Option("--prediction-column", help="Of a file: the model's prediction.")] = None,
     feature: Annotated[list[str] | None, typer.Option("--feature", help="A feature; repeat it. Without any, every other column.")] = None,
     since: Since = None,
-    until: Annotated[str | None, typer.Option("--until", help="Event time to end before.")] = None,
+    until: Until = None,
     most: Annotated[int, typer.Option("--rows", min=1, help="Of the log: most events; of more, an even sample by the hash of their ids.")] = 50_000,
     labels: Annotated[bool, typer.Option("--labels/--no-labels", help="Of the log: with what became of the events, as label-events says.")] = True,
     effective_from: Annotated[
@@ -110,10 +110,7 @@ def _stretch(since: str | None, until: str | None) -> tuple[int, int]:
     for option, text in (("--since", since), ("--until", until)):
         if text is None:
             raise SettingsError(option, None, "with --from-log a date such as 2013-06-01, or RFC 3339 such as 2013-06-01T12:00:00Z")
-    first, last = moment(since), moment(until, "--until")
-    if first >= last:
-        raise SettingsError("--until", until, f"a time after {format_time(first)}")
-    return first, last
+    return stretch(since, until)
 
 
 @reference_app.command("list")

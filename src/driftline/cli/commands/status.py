@@ -107,10 +107,9 @@ def _no_model(lag: Lag | None) -> str:
 def _evidence(evidence: float | None, budget: float | None) -> str:
     if evidence is None or budget is None:
         return ""
-    from driftline.cli.wording import number
+    from driftline.cli.wording import hours_number
 
-    most = 1000 * budget
-    return f"over {most:,.0f} of {budget:,.0f}" if evidence > most else f"{number(evidence)} of {budget:,.0f}"
+    return f"{hours_number(evidence, budget)} of {budget:,.0f}"
 
 
 def _reference(m: Any) -> str:

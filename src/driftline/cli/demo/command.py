@@ -15,7 +15,7 @@ from rich.console import Console
 
 from driftline.cli.broker import stop_broker
 from driftline.cli.config import FILE_NAME, read_yaml
-from driftline.cli.state import State
+from driftline.cli.state import state_of
 
 FIRST_MONTH, LAST_MONTH = 3, 12
 #: Columns of the tables when nobody's terminal sets the width.
@@ -71,11 +71,11 @@ def demo_command(
 
 def _named(ctx: typer.Context) -> str | None:
     """Return the broker that the settings' file names; None where there is no file, or it names none."""
-    found = ctx.find_object(State)
-    path = found.config if found is not None and found.config is not None else Path(FILE_NAME)
-    if found is None or (found.config is None and not path.is_file()):
+    state = state_of(ctx)
+    path = state.config or Path(FILE_NAME)
+    if state.config is None and not path.is_file():
         return None
-    return found.settings.kafka.bootstrap_servers if "bootstrap_servers" in (read_yaml(path).get("kafka") or {}) else None
+    return state.settings.kafka.bootstrap_servers if "bootstrap_servers" in (read_yaml(path).get("kafka") or {}) else None
 
 
 def _compare(console: Console, *, as_json: bool) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from hashlib import blake2b
 
 import msgspec
-import numpy as np
 
 from driftline.contracts.findings import ColumnFinding
 from driftline.contracts.reference import Reference
@@ -47,8 +46,8 @@ class JudgedColumns:
 
 
 def _digest(pane: Pane, spans: Sequence[Span], before: Pane | None) -> bytes:
-    told = blake2b(np.ascontiguousarray(pane.counts).tobytes(), digest_size=16)
+    told = blake2b(pane.counts.tobytes(), digest_size=16)
     told.update(msgspec.msgpack.encode((sorted(pane.distinct.items()), list(spans), before is not None)))
     if before is not None:
-        told.update(np.ascontiguousarray(before.counts).tobytes())
+        told.update(before.counts.tobytes())
     return told.digest()
