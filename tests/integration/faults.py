@@ -24,8 +24,10 @@ STEPS: Final[tuple[Step, ...]] = ("summarise", "join", "detect")
 BOTH: Final[tuple[Database, ...]] = ("sqlite", "postgresql")
 CODECS: Final = (None, "gzip", "snappy", "lz4", "zstd")
 
-#: Longer than the session of the tests (3 s), so that who sleeps so long wakes up as a zombie.
-FREEZE_S: Final = 4.5
+#: The session time-out of the tests.
+SESSION_S: Final = 3
+#: Longer than the session, so that who sleeps so long wakes up as a zombie.
+FREEZE_S: Final = 1.5 * SESSION_S
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from tests.integration.faults import SESSION_S
 
 from driftline.contracts.ids import sample_hash
 from driftline.contracts.reference import Reference
@@ -97,7 +98,7 @@ def settings_tree(bootstrap: str, prefix: str, database: str, folder: str, idle_
             "flush_interval": "100ms",
             "commit_interval": "300ms",
             "idle_timeout": idle_timeout,
-            "session_timeout": "3s",
+            "session_timeout": f"{SESSION_S}s",
             "block_size": 256,
             "block_span": "50ms",
             "max_poll_records": 400,
