@@ -149,6 +149,24 @@ def test_a_wrong_setting_is_named_with_what_is_accepted(run: Invoke, here: Path)
     assert run("config", "check", exits=2).stderr == "error: kafka.partitions: 'many' is not accepted; expected a whole number\n"
 
 
+def test_config_check_loads_trainers_as_a_run_does_and_names_one_that_it_can_t(run: Invoke, here: Path) -> None:
+    (here / "mine.py").write_text("print('imported')\nclass Fine:\n    def train(self, champion, rows): ...\n")
+    (here / "gone.py").write_text("raise SystemExit(3)\n")
+    for path, says in {
+        "nope:Nope": "(ModuleNotFoundError: No module named 'nope')",
+        "mine:Nope": "(AttributeError: ",
+        "gone:X": "exit code 3)",
+    }.items():
+        (here / "driftline.yaml").write_text(yaml.safe_dump({"models": {"a": {"trainer": "mine:Fine"}, "b": {"trainer": path}}}))
+        told = run("config", "check", exits=2).stderr
+        assert told.startswith(
+            f"error: models.b.trainer: '{path}' is not accepted; expected package.module:Class, a class with train(champion, rows)"
+        )
+        assert says in told
+    (here / "driftline.yaml").write_text(yaml.safe_dump({"defaults": {"trainer": "mine:Fine"}, "models": {"a": {}}}))
+    assert run("config", "check").stdout == "The settings are fine. Models: a.\n"
+
+
 # ---- setting up
 
 

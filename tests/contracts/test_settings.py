@@ -7,8 +7,10 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import URL, make_url
 from tests.contracts.test_events import json_values, texts
 
+from driftline.contracts.databases import check_database
 from driftline.contracts.errors import SettingsError
 from driftline.contracts.schemas import message_schema, settings_schema
 from driftline.contracts.sequential import parameters_of
@@ -103,7 +105,17 @@ def detected(asked: dict[str, Any]) -> dict[str, Any]:
         ({"models": {"a": {"policy": {"train_window": "most"}}}}, "models.a.policy.train_window", "most", "or all"),
         ({"models": {"a": {"policy": {"min_rows": 0}}}}, "models.a.policy.min_rows", 0, "from 1"),
         ({"models": {"a": {"trainer": "mine"}}}, "models.a.trainer", "mine", "module:name"),
-        ({"models": {"": {}}}, "models", "", "a name"),
+        ({"models": {"": {}}}, "models", "", "a name of 1 to 256 printable characters"),
+        ({"models": {"a": {}, " b": {}}}, "models", " b", "without blanks"),
+        ({"models": {"a\nb": {}}}, "models", "a\nb", "printable"),
+        ({"models": {"a\x00": {}}}, "models", "a\x00", "printable"),
+        ({"models": {"m" * 10_000: {}}}, "models", "m" * 60 + "... (10,000 characters)", "1 to 256"),
+        ({"database": "banana"}, "database", "banana", "sqlite:///file or postgresql+psycopg://"),
+        ({"database": ""}, "database", "", "sqlite:///file"),
+        ({"database": "sqlite:///:memory:"}, "database", "sqlite:///:memory:", "sqlite:///file"),
+        ({"database": "sqlite://"}, "database", "sqlite://", "sqlite:///file"),
+        ({"database": "mysql://ann:hunter2@db/drift"}, "database", "mysql://ann:***@db/drift", "postgresql+psycopg://"),
+        ({"database": "postgresql://db:port/drift"}, "database", None, "postgresql+psycopg://"),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_value_and_what_is_accepted(tree: dict[str, Any], field: str, value: object, accepted: str) -> None:
@@ -162,6 +174,34 @@ def test_any_tree_is_settings_or_a_settings_error(tree: dict[str, Any]) -> None:
     with suppress(SettingsError):  # any other error fails
         settings = build_settings(tree)
         assert build_settings(msgspec.to_builtins(settings)) == settings
+
+
+@pytest.mark.parametrize("name", ["flights", "credit-risk v2", "a.b/c", "d\u00e9lais", "m" * 256])
+def test_a_model_may_be_called_what_people_call_it(name: str) -> None:
+    assert name in build_settings({"models": {name: {}}}).models
+
+
+@given(
+    drivername=st.sampled_from(["postgresql", "postgresql+psycopg"]),
+    username=st.none() | st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=5),
+    password=st.none() | st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), max_size=5),
+    host=st.sampled_from([None, "db", "10.0.0.1", "::1", "db.example"]),
+    port=st.none() | st.integers(1, 65535),
+    database=st.none() | st.sampled_from(["drift", "a b", "x/y"]),
+    query=st.sampled_from([{}, {"host": "/run/postgresql"}, {"sslmode": "require"}]),
+)
+def test_every_address_of_a_postgresql_is_accepted(**parts: Any) -> None:
+    if parts["username"] is None:
+        parts["password"] = None
+    check_database("database", URL.create(**parts).render_as_string(hide_password=False))
+
+
+@given(st.text("sqlitepogr+:/@?[]a1.%", max_size=12) | st.builds("postgresql://{}".format, st.text(":/@?[]a1.%", max_size=12)))
+def test_an_address_that_is_accepted_can_be_read(url: str) -> None:
+    with suppress(SettingsError):
+        check_database("database", url)
+        parsed = make_url(url)
+        assert parsed.get_backend_name() in {"postgresql", "postgres"} or parsed.database
 
 
 def test_the_tables_of_checks_name_fields_that_exist_and_miss_no_number() -> None:

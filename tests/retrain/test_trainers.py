@@ -14,7 +14,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from driftline.contracts.errors import SettingsError
+from driftline.contracts.settings import build_settings
 from driftline.retrain.trainers import SklearnTrainer, Trainer, TrainerError, TrainingSet, load_trainer
+from driftline.retrain.worker import run_worker
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,6 +62,11 @@ def test_a_recipe_that_refuses_the_rows_is_a_trainer_error() -> None:
 def test_a_setting_that_names_no_trainer_is_refused(path: str) -> None:
     with pytest.raises(SettingsError, match="trainer"):
         load_trainer(path)
+
+
+def test_the_worker_does_not_start_with_a_trainer_that_no_run_could_load() -> None:
+    with pytest.raises(SettingsError, match=r"^models\.m\.trainer: 'nope:Nope' .*No module named 'nope'"):
+        run_worker(build_settings({"models": {"m": {"trainer": "nope:Nope"}}}))
 
 
 def test_the_custom_example_trains_a_challenger_that_leans_on_recent_rows() -> None:

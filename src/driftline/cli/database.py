@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from driftline.contracts.databases import redacted_url
 from driftline.contracts.errors import SchemaOutdated, SetupError
 
 if TYPE_CHECKING:
@@ -47,18 +48,3 @@ def sentences(url: str) -> Iterator[None]:
     except DBAPIError as error:
         why = str(error.orig).strip().partition("\n")[0]
         raise SetupError(f"the database {redacted_url(url)} can't be used: {why}") from error
-
-
-def redacted_url(url: str) -> str:
-    """Return a database's URL without its password.
-
-    >>> redacted_url("postgresql+psycopg://ann:se@cret@db/drift?password=x&sslmode=require")
-    'postgresql+psycopg://ann:***@db/drift?password=***&sslmode=require'
-    """
-    scheme, sep, rest = url.partition("://")
-    place, mark, query = rest.partition("?")
-    login, at, host = place.rpartition("@")
-    user, colon, _ = login.partition(":")
-    hidden = (user + (":***" if colon else "") + at) + host
-    parts = [f"{name}={'***' if 'password' in name.lower() else value}" for name, _, value in (p.partition("=") for p in query.split("&") if p)]
-    return scheme + sep + hidden + mark + "&".join(parts)

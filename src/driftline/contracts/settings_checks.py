@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 
+from driftline.contracts.bounds import MAX_NAME
+from driftline.contracts.databases import check_database
 from driftline.contracts.errors import SettingsError
 from driftline.contracts.pii import check_rules
 from driftline.contracts.sequential import check_detector
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from driftline.contracts.settings import ModelSettings, SecuritySettings, Settings
 
 _BUDGET = re.compile(r"\s*(\d+(?:\.\d+)?)\s*per\s+(\S+)\s*")
+#: So much of a name that is too long stands in the error.
+_MOST_SHOWN = 60
 _PREFIX = re.compile(r"[A-Za-z0-9._-]{0,200}")
 _SERVERS = re.compile(r"\s*[^\s,:]+(:\d{1,5})?\s*(,\s*[^\s,:]+(:\d{1,5})?\s*)*|\s*\[[0-9a-fA-F:]+\]:\d{1,5}\s*")
 
@@ -90,9 +94,10 @@ def check(settings: Settings) -> None:
         _check_durations(getattr(settings, section), section)
     if parse_duration(settings.worker.fetch_wait) > _LONGEST_FETCH_MS:
         raise SettingsError("worker.fetch_wait", settings.worker.fetch_wait, "at most 2s")
+    check_database("database", settings.database)
+    for name in settings.models:
+        _check_name(name)
     for name, model in {"defaults": settings.defaults, **{f"models.{m}": s for m, s in settings.models.items()}}.items():
-        if name == "models.":
-            raise SettingsError("models", "", "models with a name")
         _check_model(name, model)
         if "hash" in model.pii.values() and settings.pii_key_file is None:
             raise SettingsError(
@@ -118,6 +123,13 @@ def settings_error(error: msgspec.ValidationError, tree: Mapping[str, Any]) -> S
         secret = re.search(r"passw|secret|token", unknown[1], re.IGNORECASE)
         return SettingsError(".".join(steps), "***" if secret else _at(tree, steps), _known(unknown[1], steps, Settings))
     return SettingsError(".".join(steps) or "driftline.yaml", _at(tree, steps), _accepted(reason, steps, Settings))
+
+
+def _check_name(name: str) -> None:
+    """A model's name is the key of its events, stands in every table and sentence, and is typed by people."""
+    if not (0 < len(name) <= MAX_NAME and name.isprintable() and name == name.strip()):
+        shown = name if len(name) <= _MOST_SHOWN else f"{name[:_MOST_SHOWN]}... ({len(name):,} characters)"
+        raise SettingsError("models", shown, f"a name of 1 to {MAX_NAME} printable characters, without blanks at its ends")
 
 
 def _check_model(name: str, model: ModelSettings) -> None:

@@ -15,6 +15,9 @@ from driftline.contracts.errors import DriftlineError, SettingsError
 from driftline.contracts.reference import Task
 from driftline.retrain.matrix import Matrix
 
+#: What a setting may name.
+ACCEPTED = "package.module:Class, a class with train(champion, rows)"
+
 
 class TrainerError(DriftlineError):
     """A challenger could not be trained: the run fails, the champion stays."""
@@ -84,14 +87,13 @@ def load_trainer(path: str) -> Trainer:
     >>> type(load_trainer("driftline.retrain.trainers:SklearnTrainer")).__name__
     'SklearnTrainer'
     """
-    accepted = "package.module:Class, a class with train(champion, rows)"
     module, _, name = path.partition(":")
     if not module or not name.isidentifier():
-        raise SettingsError("trainer", path, accepted)
+        raise SettingsError("trainer", path, ACCEPTED)
     try:
         trainer = getattr(importlib.import_module(module), name)()
     except Exception as error:
-        raise SettingsError("trainer", path, f"{accepted} ({type(error).__name__}: {error})") from error
+        raise SettingsError("trainer", path, f"{ACCEPTED} ({type(error).__name__}: {error})") from error
     if not isinstance(trainer, Trainer):
-        raise SettingsError("trainer", path, accepted)
+        raise SettingsError("trainer", path, ACCEPTED)
     return trainer

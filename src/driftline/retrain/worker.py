@@ -27,6 +27,7 @@ from sqlalchemy import Engine
 from driftline.contracts.errors import DecodeError
 from driftline.contracts.findings import RetrainTrigger, decode_json
 from driftline.contracts.settings import Settings
+from driftline.retrain.checking import check_trainers
 from driftline.retrain.connection import event_ends, open_consumer, open_producer
 from driftline.retrain.handling import Ends, Handling
 from driftline.retrain.publishing import bury, publish_turns
@@ -49,8 +50,9 @@ def run_worker(settings: Settings, *, stop: threading.Event | None = None, beat:
     once. ``beat`` is called each time round, with what the worker waits for if it can't work.
 
     Raises:
-        SetupError, TopicError, SchemaOutdated: what the worker needs is not there.
+        SettingsError: a trainer can't be loaded. SetupError, TopicError, SchemaOutdated: what the worker needs is not there.
     """
+    check_trainers(settings)  # now, rather than when a trigger comes in the night
     stop = stop or threading.Event()
     if threading.current_thread() is threading.main_thread():
         _install_signals(stop)

@@ -13,6 +13,7 @@ from psycopg.types.array import ListBinaryDumper
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select, text
 from sqlalchemy.exc import ArgumentError
 
+from driftline.contracts.databases import ACCEPTED, redacted_url
 from driftline.contracts.errors import SchemaOutdated, SettingsError
 from driftline.store import pg_arrays
 from driftline.store.transactions import WRITES, reading, writing
@@ -42,8 +43,8 @@ def open_database(url: str) -> Engine:
     """
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
-        raise SettingsError("database", url, "an SQLAlchemy URL, such as sqlite:///.driftline/driftline.db") from error
+    except (ArgumentError, ValueError) as error:
+        raise SettingsError("database", redacted_url(url), ACCEPTED) from error
     if parsed.drivername in ("postgresql", "postgres"):
         parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername == "postgresql+psycopg":
@@ -51,7 +52,7 @@ def open_database(url: str) -> Engine:
         event.listen(engine, "connect", _postgresql_connected)
         return engine
     if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
-        raise SettingsError("database", parsed.render_as_string(), "sqlite:///file or postgresql+psycopg://...")
+        raise SettingsError("database", redacted_url(url), ACCEPTED)
     Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(parsed, connect_args={"timeout": BUSY_MS / 1000}, hide_parameters=True)
     event.listen(engine, "connect", _sqlite_connected)

@@ -19,13 +19,16 @@ def check(
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of driftline.yaml instead, for editors.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Read the settings as every command would; exit 2 and say what is wrong if anything is."""
+    """Read the settings as every command would, and load the trainers that they name; exit 2 and say what is wrong if anything is."""
     if schema:
         from driftline.contracts.schemas import settings_schema
 
         print_json(settings_schema())
         return
+    from driftline.retrain.checking import check_trainers
+
     settings = state_of(ctx).settings
+    check_trainers(settings)
     if as_json:
         print_json({"ok": True, "models": sorted(settings.models)})
         return
@@ -43,7 +46,7 @@ def show(
     """Show the settings in force: file, environment and defaults together."""
     import msgspec
 
-    from driftline.cli.database import redacted_url
+    from driftline.contracts.databases import redacted_url
 
     settings = state_of(ctx).settings
     shown = msgspec.to_builtins(settings)

@@ -13,8 +13,8 @@ db_app = typer.Typer(no_args_is_help=True, help="The database: bring its schema 
 @db_app.command()
 def upgrade(ctx: typer.Context, *, as_json: AsJson = False) -> None:
     """Bring the database to this program's revision; make it where there is none."""
-    from driftline.cli.database import redacted_url
     from driftline.cli.database import upgrade as bring_up_to_date
+    from driftline.contracts.databases import redacted_url
 
     url = state_of(ctx).settings.database
     bring_up_to_date(url).dispose()
@@ -24,7 +24,7 @@ def upgrade(ctx: typer.Context, *, as_json: AsJson = False) -> None:
 @db_app.command()
 def check(ctx: typer.Context, *, as_json: AsJson = False) -> None:
     """Say whether the database is at this program's revision; exit 2 if it is not."""
-    from driftline.cli.database import redacted_url
+    from driftline.contracts.databases import redacted_url
 
     state = state_of(ctx)
     state.engine.dispose()
