@@ -28,6 +28,7 @@ from driftline.detectors.parts import PartBuilder
 from driftline.detectors.reference import build_reference
 from driftline.detectors.rows import Rows
 from driftline.detectors.slicing import Slicing
+from driftline.producers.features import hide_features
 from driftline.store import detection, references, reports, triggers, versions
 from driftline.store.database import migrate, open_database
 from driftline.store.detect_rows import PaneRow
@@ -344,6 +345,29 @@ def test_a_reference_keeps_nothing_that_is_to_be_dropped(run: Invoke, here: Path
     assert len(rows) == 2_000
     assert {name for row in rows for name in row.features} == {"kind", "flag"}
     assert not {row.features["kind"] for row in rows} & {"a", "b"}
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_reference_of_a_file_holds_personal_features_as_published_or_not_at_all(run: Invoke, here: Path) -> None:
+    key = b"0123456789abcdef"
+    (here / "key").write_bytes(key)
+    (here / "driftline.yaml").write_text("pii_key_file: key\nmodels: {m: {task: classification, pii: {temp: 'bucket:2', kind: hash, flag: drop}}}")
+    build = ["reference", "build", str(csv(here)), "-m", "m", "--time-column", "when", "--label-column", "late", "--json"]
+    bare = run(*build)
+    assert "note: temp, kind, flag left out" in bare.stderr
+    assert data(bare)["columns"] == []
+    named = run(*build, "--feature", "temp", "--feature", "kind", "--feature", "flag")
+    assert "note: flag left out" in named.stderr
+    assert data(named)["columns"] == ["temp", "kind"]
+    # It is the reference of what a Publisher with the same rules sends.
+    lines = (here / "rows.csv").read_text().splitlines()
+    sent = [lines[0]]
+    for when, temp, kind, flag, late in (line.split(",") for line in lines[1:]):
+        row = hide_features({"temp": float(temp), "kind": kind or None}, {"temp": "bucket:2", "kind": "hash"}, key)
+        sent.append(f"{when},{row['temp']},{row['kind'] or ''},{flag},{late}")
+    (here / "rows.csv").write_text("\n".join(sent))
+    (here / "driftline.yaml").write_text("models: {m: {task: classification}}")
+    assert data(run(*build, "--feature", "temp", "--feature", "kind"))["reference_id"] == data(named)["reference_id"]
 
 
 @pytest.mark.usefixtures("engine")

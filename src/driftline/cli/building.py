@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import get_args
 
 from driftline.cli.columns import ReferenceRows
 from driftline.contracts.ids import sample_hash, stable_id
+from driftline.contracts.pii import hidden, rule_of
 from driftline.contracts.reference import Reference, Task
 from driftline.contracts.settings import FeatureKind, ModelSettings
 from driftline.contracts.summaries import SampleRow
@@ -52,6 +54,22 @@ def built(
         label_delays=label_delays,
         all_events=own.reference_rows == "all" if all_events is None else all_events,
     )
+
+
+def published(rows: ReferenceRows, own: ModelSettings, secret: bytes, named: Collection[str]) -> tuple[ReferenceRows, list[str]]:
+    """Return the rows of a file without its personal features, for a reference holds plain values; and which were left out.
+
+    One that was asked for by name is there as a Publisher with the settings' rules sends it: hashed or cut down, never as it is, and not if the rule
+    is ``drop``. Not so by itself: where services send plain values, a reference of hashed ones would take each for one never seen.
+    """
+    rules = {name: rule_of(own.pii, name) for name in rows.features}
+    left_out = [name for name, rule in rules.items() if rule == "drop" or (rule != "keep" and name not in named)]
+    features = {
+        name: values if rules[name] == "keep" else [hidden(value, rules[name], secret) for value in values]
+        for name, values in rows.features.items()
+        if name not in left_out
+    }
+    return replace(rows, features=features), left_out
 
 
 def sample_of(rows: ReferenceRows, own: ModelSettings, secret: bytes, reference: Reference) -> list[SampleRow]:

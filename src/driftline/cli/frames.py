@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, get_args
 
-from driftline.cli.building import built, sample_of
+from driftline.cli.building import built, published, sample_of
 from driftline.cli.columns import ColumnNames, rows_of
 from driftline.contracts.errors import DriftlineError
 from driftline.contracts.reference import Reference, Task
@@ -37,8 +37,8 @@ def reference_from_frame(
     ``frame``: a pandas or Polars DataFrame or a pyarrow Table, of a time when all was well; its index is left out. ``time``: the column of event
     time: datetimes (UTC without a zone), ISO 8601 text or epoch milliseconds.
     ``label``, ``score`` (the probability of the positive class), ``prediction``:
-    columns, of rows that the model was not fitted to. ``features``: columns; none named: every other one. ``effective_from``: epoch milliseconds;
-    None: after the rows. ``task``: None: as the settings say.
+    columns, of rows that the model was not fitted to. ``features``: columns; none named: every other one that the settings (``pii``) keep as it is.
+    ``effective_from``: epoch milliseconds; None: after the rows. ``task``: None: as the settings say.
 
     Raises DriftlineError: a column that is not there, a time that is none, a column of several types, a task that is none.
 
@@ -58,8 +58,10 @@ def reference_from_frame(
     header, columns = _columns(frame)
     rows = rows_of(header, columns, ColumnNames(time, label, score, prediction, features), own.features, _WHERE)
     holds_from = effective_from if effective_from is not None else max(rows.times) + 1
-    reference = built(rows, own, model=model, version=version, task=chosen, holds_from=holds_from)
-    return reference, sample_of(rows, own, pii_secret(settings), reference)
+    secret = pii_secret(settings)
+    plain, _ = published(rows, own, secret, features)
+    reference = built(plain, own, model=model, version=version, task=chosen, holds_from=holds_from)
+    return reference, sample_of(rows, own, secret, reference)
 
 
 def _columns(frame: Any) -> tuple[list[str], list[Sequence[object]]]:

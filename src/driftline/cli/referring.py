@@ -8,7 +8,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from driftline.cli.building import built
+from driftline.cli.building import built, published
 from driftline.cli.columns import ColumnNames, ReferenceRows, read_rows
 from driftline.cli.logged import Asked, counted, read_log
 from driftline.cli.output import say
@@ -16,6 +16,7 @@ from driftline.contracts.errors import SettingsError
 from driftline.contracts.pii import rule_of
 from driftline.contracts.reference import ANY_VERSION, Reference
 from driftline.store import detection
+from driftline.streams.pii import pii_secret
 
 if TYPE_CHECKING:
     from driftline.cli.state import State
@@ -36,11 +37,15 @@ class Build:
 
 
 def from_file(state: State, wanted: Build, file: Path, names: ColumnNames) -> tuple[ReferenceRows, Reference]:
-    """Return the rows of a file and their reference. Raises DriftlineError, with the line."""
+    """Return the rows of a file, and their reference without plain values of personal features. Raises DriftlineError, with the line."""
     own = state.settings.model(wanted.model)
     rows = read_rows(file, names, own.features)
     holds_from = wanted.holds_from if wanted.holds_from is not None else max(rows.times) + 1
-    return rows, built(rows, own, model=wanted.model, version=wanted.version, task=wanted.task, holds_from=holds_from)
+    plain, personal = published(rows, own, pii_secret(state.settings), wanted.features)
+    if personal:
+        why = "the settings (pii) do not keep them as they are; --feature has those that are not to be dropped, as they are published"
+        say(f"note: {', '.join(personal)} left out, for {why}")
+    return rows, built(plain, own, model=wanted.model, version=wanted.version, task=wanted.task, holds_from=holds_from)
 
 
 def from_stream(state: State, wanted: Build, stretch: tuple[int, int], *, most: int, labels: bool) -> tuple[ReferenceRows, Reference]:

@@ -63,7 +63,7 @@ def calibrate(
         config = replace(config, tolerance=tolerance, tolerances={})
     if file is not None:
         columns = (time_column, label_column, score_column, prediction_column)
-        reference, drawn = _of_file(own, model, file, columns, task.value if task is not None else own.task)
+        reference, drawn = _of_file(state, model, file, columns, task.value if task is not None else own.task)
         rates, rate_from = _rates(state, reference, rate, live=False)
     else:
         reference = _stored(state, model)
@@ -94,17 +94,19 @@ def _of_store(state: State, own: ModelSettings, reference: Reference, rate: floa
 
 
 def _of_file(
-    own: ModelSettings, model: str, file: Path, columns: tuple[str, str | None, str | None, str | None], task: str | None
+    state: State, model: str, file: Path, columns: tuple[str, str | None, str | None, str | None], task: str | None
 ) -> tuple[Reference, Drawn]:
-    from driftline.cli.building import built
+    from driftline.cli.building import built, published
     from driftline.cli.calibrating import from_file
     from driftline.cli.columns import ColumnNames, read_rows
+    from driftline.streams.pii import pii_secret
 
     if task is None:
         if columns[1] is not None:
             raise DriftlineError(f"the settings do not say what {model} does: name it with --task")
         task = TaskName.REGRESSION.value  # without labels nothing depends on it but what a prediction is
-    rows = read_rows(file, ColumnNames(*columns), own.features)
+    own = state.settings.model(model)
+    rows, _ = published(read_rows(file, ColumnNames(*columns), own.features), own, pii_secret(state.settings), ())
     reference = built(rows, own, model=model, version="*", task=task, holds_from=max(rows.times) + 1)
     return reference, from_file(reference, rows, file.name)
 
