@@ -172,6 +172,26 @@ def test_a_change_of_status_is_always_told_and_nothing_is_told_without_one(first
         assert by_revision[alert.revision].severity == alert.severity
 
 
+@given(windows, st.lists(windows, max_size=12))
+def test_an_episode_can_be_seen_as_it_stood_at_any_moment(first: tuple[Cause, ...], later: list[tuple[Cause, ...]]) -> None:
+    states, _ = one_life(first, later)
+    last = states[-1]
+    assert last.as_of(last.opened_at - 1) is None
+    for i, state in enumerate(states):
+        for moment in (last.opened_at + i * HOUR, last.opened_at + (i + 1) * HOUR - 1):
+            then = last.as_of(moment)
+            assert (then is None) == (state.ended_at is not None)
+            assert then is None or (then.causes, then.severity) == (state.causes, state.severity)
+
+
+def test_a_state_that_knows_no_moments_has_its_causes_from_the_first() -> None:
+    state, _ = _next(episode(cause("x")), above("y"))
+    old = replace(state, named_at=())
+    assert old.as_of(old.opened_at) == replace(old, named_at=(old.opened_at,) * 2)
+    later, _ = _next(old, above("z", share=0.9), at=T0 + 5 * HOUR)
+    assert later.named_at == (old.opened_at, old.opened_at, T0 + 5 * HOUR)
+
+
 @given(windows, st.lists(quiet_windows, min_size=3, max_size=3))
 def test_three_windows_without_an_effect_end_every_episode(first: tuple[Cause, ...], later: list[tuple[Cause, ...]]) -> None:
     states, _ = one_life(first, later)

@@ -65,6 +65,16 @@ def test_a_prediction_and_its_label_go_to_the_same_partition_by_their_id(bootstr
     assert set(where[0].values()) == {0, 1}
 
 
+def test_a_flush_and_a_close_do_not_wait_for_the_linger(bootstrap: str, prefix: str, read: Read) -> None:
+    with Publisher(bootstrap_servers=bootstrap, topic_prefix=prefix, model="m", linger_ms=10_000) as publisher:
+        for event in range(20):
+            publisher.publish({"x": event})
+        assert publisher.flush(8)
+        publisher.publish({"x": 20})
+    assert (publisher.delivered, publisher.lost) == (21, 0)
+    assert len(read(prefix + "inference-events")) == 21
+
+
 @pytest.mark.parametrize("compression", ["gzip", "snappy", "lz4", "zstd"])
 def test_every_compression_arrives(bootstrap: str, prefix: str, read: Read, compression: str) -> None:
     with Publisher(bootstrap_servers=bootstrap, topic_prefix=prefix, model="m", compression=compression) as publisher:

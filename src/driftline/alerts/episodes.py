@@ -53,6 +53,17 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
     moved: tuple[str, ...] = ()
     #: The sequential detector that opened it, outside the budget; nothing where the decider did.
     opened_by: str = ""
+    #: When each of ``causes`` was named; those beyond its end (of a state that an older version kept) from the first.
+    named_at: tuple[int, ...] = ()
+
+    def as_of(self, moment: int) -> Episode | None:
+        """Return the episode as it stood at a moment of event time, with the causes named by then; None where it was not open."""
+        if self.opened_at > moment or (self.ended_at is not None and self.ended_at <= moment):
+            return None
+        named = (*self.named_at, *(self.opened_at for _ in self.causes[len(self.named_at) :]))
+        causes = tuple(cause for cause, at in zip(self.causes, named, strict=True) if at <= moment)
+        named = tuple(at for at in named if at <= moment)
+        return msgspec.structs.replace(self, causes=causes, named_at=named, severity=severity_of(self.kind, causes))
 
 
 class Crossing(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +105,7 @@ def opened(crossing: Crossing, config_hash: str) -> tuple[Episode, Alert]:
         offsets=crossing.offsets,
         moved=_together(crossing.moved, crossing.causes),
         opened_by=crossing.by,
+        named_at=(crossing.at,) * len(crossing.causes),
     )
     sentence = opened_sentence(crossing.model, crossing.kind, crossing.causes, crossing.onset, crossing.n, len(episode.moved))
     if crossing.by:
@@ -120,7 +132,9 @@ def watched(  # noqa: PLR0917 - a window: what it showed, when, of how many rows
     news = [cause for cause in above if cause.column not in known]
     if not news or sum(cause.share for cause in news) < NEWS_SHARE:
         return msgspec.structs.replace(episode, at=at, quiet_windows=quiet), None
-    merged = (*episode.causes, *ranked(news)[: max(MOST_NAMED - len(episode.causes), 0)])
+    joining = ranked(news)[: max(MOST_NAMED - len(episode.causes), 0)]
+    merged = (*episode.causes, *joining)
+    since_first = (episode.opened_at,) * (len(episode.causes) - len(episode.named_at))
     updated = msgspec.structs.replace(
         episode,
         status="updated",
@@ -131,6 +145,7 @@ def watched(  # noqa: PLR0917 - a window: what it showed, when, of how many rows
         severity=severity_of(episode.kind, merged),
         quiet_windows=quiet,
         moved=_together((*known, *moved), news),
+        named_at=(*episode.named_at, *since_first, *(at for _ in joining)),
     )
     more = len(updated.moved) - len(known)
     return updated, _alert(updated, spread_sentence(episode.model, episode.kind, tuple(news), more, len(updated.moved), n), config_hash)

@@ -59,6 +59,7 @@ class Buffer:
         self._put: Counter[int] = Counter()
         self._done: Counter[int] = Counter()
         self._waiting = 0
+        self._flushes = 0
         self._idle = False
         self._taken = float("-inf")
         self._wake = threading.Event()
@@ -79,6 +80,11 @@ class Buffer:
     def crowded(self) -> bool:
         """Whether more than half of the room is taken."""
         return 2 * (self._records_in - self._records_out) > self._max_records or 2 * self.size > self._max_bytes
+
+    @property
+    def urgent(self) -> bool:
+        """Whether somebody waits in ``flush``: nothing else is worth waiting for."""
+        return self._flushes > 0
 
     def put(self, record: Outgoing) -> bool:
         """Hand over a record without waiting. False: there is no room. Raises RuntimeError once the buffer is closed."""
@@ -147,9 +153,13 @@ class Buffer:
         with self._in:
             epoch = self._epoch
             self._epoch += 1
-        self._wake.set()
         with self._out:
-            return self._out.wait_for(lambda: self._all_done(epoch), timeout)
+            self._flushes += 1
+            self._wake.set()
+            try:
+                return self._out.wait_for(lambda: self._all_done(epoch), timeout)
+            finally:
+                self._flushes -= 1
 
     def close(self) -> bool:
         """Take no more records. False: it was closed before."""

@@ -9,6 +9,7 @@ import atexit
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from driftline.producers.buffer import Buffer, Outgoing
@@ -23,6 +24,8 @@ _LONGEST_PAUSE_S = 2.0
 #: themselves; unless the buffer fills up, for then it is better that they wait than that events are lost.
 _TURN_S = 0.0005
 _PAUSE_S = 0.00005
+#: So long (seconds) this thread waits at a time for what a flush has sent; what is published meanwhile waits in the buffer.
+_HURRY_S = 0.05
 FULL = "the buffer is full"
 
 
@@ -88,7 +91,7 @@ class BackgroundSender:
         return fits
 
     def flush(self, timeout: float | None = None) -> bool:
-        """Wait until each record handed over so far is acknowledged or lost; False if the time is up before."""
+        """Wait until each record handed over so far is acknowledged or lost, none held back for others; False if the time is up before."""
         return self._buffer.flush(timeout)
 
     def close(self) -> None:
@@ -142,6 +145,8 @@ class BackgroundSender:
                 self._send(record)
             elif self._buffer.ended.is_set():
                 break
+            elif self._buffer.urgent:
+                self._hurry()
             self._losses.tell()
             if time.monotonic() - began > _TURN_S:
                 if not self._buffer.crowded:
@@ -173,6 +178,12 @@ class BackgroundSender:
                 future.add_callback(self._acknowledged, record)
                 future.add_errback(self._given_up, record)
                 return
+
+    def _hurry(self) -> None:
+        """Have Kafka's client send what it holds back for company (``linger_ms``)."""
+        if self._producer is not None:
+            with suppress(Exception):  # what fails, or takes longer, each record hears of by itself
+                self._producer.flush(_HURRY_S)
 
     def _connected(self) -> KafkaProducer:
         if self._producer is None:

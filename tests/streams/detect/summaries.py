@@ -48,6 +48,8 @@ class Stream:
     shift_at: int
     seed: int = 1
     rate: int = 20
+    #: From this second on one category is all there is.
+    one_category_at: int = 1_000_000
     _postponed: dict[int, list[SummaryMessage]] = field(default_factory=dict)
 
     def messages(self) -> list[SummaryMessage]:
@@ -71,6 +73,7 @@ class Stream:
         score = np.round(rng.beta(2, 3, n), 4)
         ids = [f"{second}-{i}" for i in range(n)]
         c = rng.choice(["a", "b"], n).tolist()
+        c = ["a"] * n if second >= self.one_category_at else c
         start, tardy_block, parted = second * BLOCK, second % 15 == 3, []
         for rows in (n // 2, n) if tardy_block else (n,):
             builder = PartBuilder(PANE, 4, 10, {})

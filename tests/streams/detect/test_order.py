@@ -122,6 +122,32 @@ def test_a_reference_of_the_same_version_ends_them_at_its_first_pane(tmp_path: P
     assert statuses(tmp_path, again, canary_stream(again, 150, 152, 175)) == ["superseded"]
 
 
+# -- a join that is behind
+
+
+def answers(tmp_path: Path, behind: int) -> dict[int, str]:
+    """What the policy said, by the second at which it was asked, where all that the join tells comes so many seconds after the features."""
+    policy = {"drift_persists": "1m", "drift_importance": 0, "cooldown": "1s"}
+    told: list[tuple[int, SummaryMessage]] = []
+    for message in Stream(REFERENCE, seconds=420, shift_at=60, one_category_at=200).messages():
+        of_join = isinstance(message, OutcomeDelta) or (isinstance(message, Progress) and message.source != "summarise")
+        told.append((second_of(message) + (behind if of_join else 0), message))
+    log = [message for _, message in sorted(told, key=lambda pair: pair[0])]
+    with opened(f"sqlite:///{tmp_path / str(behind)}.db") as engine:
+        records = recorded(log)
+        asked_for = build_settings({"defaults": {**MODEL, "policy": policy}, "worker": {"block_size": 16}})
+        run(engine, asked_for, [records[i : i + 50] for i in range(0, len(records), 50)])
+        return {(d.at - T0) // 1_000: d.sentence for d in decisions.history(engine, "m", limit=1_000)}
+
+
+def test_what_the_policy_is_told_of_an_episode_is_what_was_known_at_its_moment(tmp_path: Path) -> None:
+    beside, later = answers(tmp_path, 0), answers(tmp_path, 150)
+    assert later == beside
+    drifts = [sentence for sentence in beside.values() if sentence.startswith("Drift in")]
+    assert any("Drift in x, which" in s for s in drifts)
+    assert any("c" in s.partition("which")[0] for s in drifts)
+
+
 # -- labels that stop
 
 

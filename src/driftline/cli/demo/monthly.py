@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -36,17 +38,29 @@ class Month(msgspec.Struct, frozen=True):
     live: Figures
 
 
-def by_month(flights: Flights, static: Any, live: npt.NDArray[np.float64], first: int, last: int) -> list[Month]:
+@dataclass(frozen=True, eq=False)
+class Rivals:
+    """What the two would have said of each flight that arrived (flights,), NaN of the others and in months that nobody asked about."""
+
+    static: npt.NDArray[np.float64]
+    monthly: npt.NDArray[np.float64]
+
+
+def rivals(flights: Flights, static: Any, months: Iterable[int]) -> Rivals:
+    """Let the two rivals live through the months."""
+    found = Rivals(np.full(len(flights), np.nan), np.full(len(flights), np.nan))
+    for month in months:
+        rows = flights.in_months(month, month)
+        rows = rows[flights.label[rows] >= 0]
+        features = flights.rows(rows)
+        found.static[rows] = scores(static, features)
+        found.monthly[rows] = scores(_retrained(flights, month), features)
+    return found
+
+
+def by_month(flights: Flights, others: Rivals, live: npt.NDArray[np.float64], first: int, last: int) -> list[Month]:
     """Return a row for each month in which flights were scored, and one for each longer stretch: March to May, June to December, all."""
     scored = np.flatnonzero(~np.isnan(live) & (flights.label >= 0))
-    fixed, regardless = np.full(len(flights), np.nan), np.full(len(flights), np.nan)
-    for month in range(first, last + 1):
-        rows = scored[flights.month[scored] == month]
-        if not len(rows):
-            continue
-        features = flights.rows(rows)
-        fixed[rows] = scores(static, features)
-        regardless[rows] = scores(_retrained(flights, month), features)
     names = {m: _NAMES[m - 1] for m in range(first, last + 1)}
     stretches = [(name, scored[flights.month[scored] == m]) for m, name in names.items()]
     stretches += [
@@ -54,7 +68,7 @@ def by_month(flights: Flights, static: Any, live: npt.NDArray[np.float64], first
         for a, b in ((3, 5), (6, 12), (3, 12))
     ]
     return [
-        Month(name, *(_figures(flights.label[rows], p[rows]) for p in (fixed, regardless, live)))
+        Month(name, *(_figures(flights.label[rows], p[rows]) for p in (others.static, others.monthly, live)))
         for name, rows in stretches
         if len(rows) and len(set(flights.label[rows].tolist())) > 1
     ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from itertools import islice
+from collections.abc import Sequence
+from itertools import islice, zip_longest
 from pathlib import Path
 
 from rich.console import Console
@@ -12,7 +13,8 @@ from threadpoolctl import threadpool_limits
 from driftline.cli.demo.clock import wait_for_rest
 from driftline.cli.demo.closing import Result, collect, show
 from driftline.cli.demo.command import FIRST_MONTH, LAST_MONTH
-from driftline.cli.demo.comparison import compare
+from driftline.cli.demo.flights import Day
+from driftline.cli.demo.meanwhile import beside
 from driftline.cli.demo.monthly import by_month
 from driftline.cli.demo.screen import Screen
 from driftline.cli.demo.service import ScoringService
@@ -32,31 +34,33 @@ def run_demo(state: Path, bootstrap: str | None, days: int, console: Console) ->
     console.print(f"  {scene.version.sentence}", highlight=False)
     service = ScoringService(scene)
     begun = time.monotonic()
-    with Workers(scene.config, state / "logs") as workers:
-        lived = _live(scene, service, workers, days, console)
+    year = list(islice(scene.flights.days(FIRST_MONTH, LAST_MONTH), days or None))
+    months_lived = sorted({day.date.month for day in year})
+    watched = DeciderConfig.of(scene.settings.model(MODEL)) if not days else None
+    with beside(scene.flights, scene.champion, months_lived, watched) as meanwhile, Workers(scene.config, state / "logs") as workers:
+        _live(scene, service, workers, year, console)
         seconds = time.monotonic() - begun
         service.close()
-        console.print("The year is over; scoring it with the two rivals.", highlight=False)
-        months = by_month(scene.flights, scene.champion, service.scored, FIRST_MONTH, LAST_MONTH)
-        # Others are asked about the whole year: of a part of it there is little to compare.
-        comparison = compare(scene.flights, DeciderConfig.of(scene.settings.model(MODEL))) if not days else None
+        console.print("The year is over; comparing it with what others would have made of it.", highlight=False)
+        months = by_month(scene.flights, meanwhile.rivals.get(), service.scored, FIRST_MONTH, LAST_MONTH)
+        comparison = meanwhile.comparison.get() if meanwhile.comparison is not None else None
         result = collect(
-            scene, days=lived, events=service.events, labels=service.labels, lost=service.publisher.lost, seconds=seconds, months=months,
+            scene, days=len(year), events=service.events, labels=service.labels, lost=service.publisher.lost, seconds=seconds, months=months,
             comparison=comparison,
         )  # fmt: skip
     show(result, console)
     return result
 
 
-def _live(scene: Scene, service: ScoringService, workers: Workers, days: int, console: Console) -> int:
-    year = list(islice(scene.flights.days(FIRST_MONTH, LAST_MONTH), days or None))
+def _live(scene: Scene, service: ScoringService, workers: Workers, year: Sequence[Day], console: Console) -> None:
     begun = time.monotonic()
     with Screen(scene.settings, len(year), console) as screen, LagWatch(scene.settings, scene.engine) as watch:
-        for day in year:
+        for day, after in zip_longest(year, year[1:]):
             service.serve(day)
+            if after is not None:
+                service.prepare(after)
             wait_for_rest(watch, workers, screen.note)
             champion = versions.current(scene.engine, MODEL)
             if champion is not None:
                 service.swap(champion.sequence)
             screen.day(day.date.isoformat(), service.events + service.labels, time.monotonic() - begun)
-    return len(year)

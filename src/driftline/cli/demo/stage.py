@@ -82,7 +82,7 @@ def settings_tree(state: Path, bootstrap: str) -> dict[str, Any]:
         "artifacts": str(state / "artifacts"),
         "reports": {"folder": str(state / "reports")},
         "retention": {"panes": "400d", "outcomes": "400d"},
-        "worker": {"flush_interval": "200ms", "idle_timeout": "30m", "checkpoint_interval": "150ms", "fetch_wait": "150ms"},
+        "worker": {"flush_interval": "100ms", "idle_timeout": "30m", "checkpoint_interval": "50ms", "fetch_wait": "150ms"},
         "models": {
             MODEL: {
                 "task": "classification",

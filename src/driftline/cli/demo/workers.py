@@ -63,11 +63,17 @@ class Workers:
         path = self.logs / f"{name}.log"
         log: IO[bytes]
         with path.open("ab") as log:
-            # One thread for linear algebra each: several processes share the machine's cores.
             kept = {name: value for name, value in os.environ.items() if not name.startswith("DRIFTLINE__")}  # the demo has settings of its own
-            environment = {**kept, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+            environment = {**kept, "OPENBLAS_NUM_THREADS": "1", **_threads(name)}
             process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment)
         return Worker(name, process, path)
+
+
+def _threads(name: str) -> dict[str, str]:
+    """One thread each, for several processes share the machine's cores; while a challenger is trained, all others wait for it."""
+    if name == "retrain":
+        return {"OMP_NUM_THREADS": str(os.cpu_count() or 1)}
+    return {"OMP_NUM_THREADS": "1"}
 
 
 #: The second worker runs the streams only; one process makes the reports.

@@ -72,9 +72,8 @@ class Track(msgspec.Struct, kw_only=True):
         self.past = [*(e for e in self.past if e.ended_at is None or e.ended_at >= since), told][-_MOST_EPISODES:]
 
     def open_at(self, moment: int) -> list[Episode]:
-        """Return the episodes that were open at a moment of event time."""
-        everything = [*self.past, *self.episodes.values()]
-        return [e for e in everything if e.opened_at <= moment and (e.ended_at is None or e.ended_at > moment)]
+        """Return the episodes that were open at a moment of event time, as they stood then: what later windows added is not there yet."""
+        return [then for e in (*self.past, *self.episodes.values()) if (then := e.as_of(moment)) is not None]
 
 
 class Filling(msgspec.Struct, kw_only=True):
