@@ -116,6 +116,33 @@ def test_new_causes_that_carry_much_of_the_evidence_are_told_once() -> None:
     assert _next(state, above("x"), above("y"))[1] is None
 
 
+def test_news_of_errors_tells_what_they_are_by_now() -> None:
+    state, first = opened(crossing(cause("loss", direction="down", effect=-0.5), kind="outcomes"), HASH)
+    assert "have become smaller since" in first.sentence
+    assert first.severity == "info"
+    grown = _next(state, above("loss"), above("brier"))[1]
+    assert grown is not None
+    assert grown.sentence.startswith("The errors of m have grown by now; 1 column more, 2 in all: brier is higher by 0.50 sd (0.40 to 0.60), seen in")
+    assert grown.severity == "critical"
+    mixed = _next(state, above("loss", direction="down", effect=-0.5), above("brier"))[1]
+    assert mixed is not None
+    assert mixed.sentence.startswith("The errors of m have changed by now; ")
+
+
+@pytest.mark.parametrize(
+    ("news", "subject"),
+    [
+        (["y"], "More inputs of m have drifted, 1 that come to 2: y is"),
+        (["y", "score"], "More inputs and the score of m have drifted, 2 that come to 3: "),
+        (["score"], "The score of m has drifted too, 1 that come to 2: "),
+    ],
+)
+def test_news_tells_inputs_from_what_the_model_says(news: list[str], subject: str) -> None:
+    alert = _next(episode(cause("x")), above("x"), *(above(name) for name in news))[1]
+    assert alert is not None
+    assert alert.sentence.startswith(subject)
+
+
 @pytest.mark.parametrize("n", [1, 4, 5, 12])
 def test_many_columns_that_drift_together_are_news_as_one_is(n: int) -> None:
     fresh = [above(f"y{i}", share=1 / n) for i in range(n)]

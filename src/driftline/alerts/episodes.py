@@ -107,7 +107,7 @@ def opened(crossing: Crossing, config_hash: str) -> tuple[Episode, Alert]:
         opened_by=crossing.by,
         named_at=(crossing.at,) * len(crossing.causes),
     )
-    sentence = opened_sentence(crossing.model, crossing.kind, crossing.causes, crossing.onset, crossing.n, len(episode.moved))
+    sentence = opened_sentence(crossing.model, crossing.kind, crossing.causes, crossing.onset, crossing.n, episode.moved)
     if crossing.by:
         sentence = f"{sentence} {outside_sentence(crossing.by)}"
     return episode, _alert(episode, sentence, config_hash)
@@ -147,8 +147,9 @@ def watched(  # noqa: PLR0917 - a window: what it showed, when, of how many rows
         moved=_together((*known, *moved), news),
         named_at=(*episode.named_at, *since_first, *(at for _ in joining)),
     )
-    more = len(updated.moved) - len(known)
-    return updated, _alert(updated, spread_sentence(episode.model, episode.kind, tuple(news), more, len(updated.moved), n), config_hash)
+    more = set(updated.moved) - known
+    said = spread_sentence(episode.model, episode.kind, tuple(news), (*own, *news), more, len(updated.moved), episode.onset, n)
+    return updated, _alert(updated, said, config_hash)
 
 
 def ended(episode: Episode, how: Replaced, at: int, config_hash: str) -> tuple[Episode, Alert]:

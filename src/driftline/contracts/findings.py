@@ -185,6 +185,9 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     only: bool = False
     #: What else is worth saying: that it looks like a change of unit, which part is of a wrong type.
     note: str = ""
+    #: Of a term that is a share (missing, never seen, of a value, of errors): what it is in the reference, and what the effect makes of it.
+    share_then: float | None = None
+    share_now: float | None = None
 
 
 AlertStatus = Literal["opened", "updated", "resolved", "accepted", "superseded"]

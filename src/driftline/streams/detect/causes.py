@@ -16,6 +16,7 @@ from driftline.detectors.decider import TermEffect, Verdict
 from driftline.detectors.notes import note_of
 from driftline.detectors.pane import Pane
 from driftline.streams.detect.families import Told, told_as, wheres_of
+from driftline.streams.detect.shares import columns_of, shared, with_share
 
 #: One alert names at most so many columns; the rest is in the findings.
 MOST_CAUSES = 12
@@ -80,7 +81,9 @@ def window_causes(episode: Episode, effects: Iterable[TermEffect], reference: Re
     numbered = {(e.column, _numbered(columns[e.column], e.term)): e for e in measured.values() if e.column in columns}
     unnamed = {(discreet_name(wheres[name]), term): e for (name, term), e in {**numbered, **measured}.items() if name in wheres}
     by_name = {**unnamed, **numbered, **measured}
-    own = [_again(cause, by_name[cause.column, cause.term]) for cause in episode.causes if (cause.column, cause.term) in by_name]
+    shapes = columns_of(reference, episode.kind)
+    again = [(cause, by_name[cause.column, cause.term]) for cause in episode.causes if (cause.column, cause.term) in by_name]
+    own = [with_share(_again(cause, effect), shapes.get(effect.column), effect.term) for cause, effect in again]
     shares = reference.importance_by_column()
     told = told_as(measured.values(), (), wheres)
     beyond = _beyond(measured, told)
@@ -88,8 +91,8 @@ def window_causes(episode: Episode, effects: Iterable[TermEffect], reference: Re
     # That a column moves in one slice too is no news once it is known to move; that it moves as a whole is, were it known of a slice.
     news = (e for e in beyond if e.column not in known and (e.column not in wheres or wheres[e.column].column not in known))
     fresh = ranked(placed([_cause(effect, 0.0, shares, start) for effect in news], told, wheres, shares))[:MOST_CAUSES]
-    shared = (msgspec.structs.replace(cause, share=1.0 / len(fresh)) for cause in fresh)
-    return Moved((*own, *shared), tuple(sorted(effect.column for effect in beyond)))
+    alike = (msgspec.structs.replace(cause, share=1.0 / len(fresh)) for cause in shared(fresh, reference, episode.kind))
+    return Moved((*own, *alike), tuple(sorted(effect.column for effect in beyond)))
 
 
 def placed(causes: Iterable[Cause], told: Mapping[str, Told], wheres: Mapping[str, Where], importance: Mapping[str, float]) -> list[Cause]:

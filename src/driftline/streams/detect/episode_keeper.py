@@ -23,6 +23,7 @@ from driftline.streams.detect.relations import Relations
 from driftline.streams.detect.said import Turn
 from driftline.streams.detect.sequential_book import NOTHING, Seen
 from driftline.streams.detect.series import LONGEST, dated, effects_of
+from driftline.streams.detect.shares import shared
 from driftline.streams.detect.silence import silence_cause, silence_effect, speaks
 from driftline.streams.detect.state import REMEMBERED_WINDOWS, Track
 from driftline.streams.detect.windows import Found, Windows
@@ -164,7 +165,7 @@ class EpisodeKeeper:
             n=pane.n,
             evidence=verdict.evidence,
             budget=verdict.budget,
-            causes=noted(discreet(moved.causes, reference, self._settings.pii), pane, self._settings.pii),
+            causes=noted(discreet(shared(moved.causes, reference, key.kind), reference, self._settings.pii), pane, self._settings.pii),
             moved=moved.columns,
             offsets=ranges_of([cell for _, cell in found]) if key.kind == "features" else (),
             by=by,
