@@ -21,6 +21,7 @@ from typer.testing import CliRunner, Result
 from driftline.cli.main import app
 from driftline.cli.ports import free_port
 from driftline.contracts.findings import Change, ColumnFinding, Distance, Multivariate, SincePrevious
+from driftline.contracts.summaries import SampleRow
 from driftline.contracts.times import HOUR_MS
 from driftline.detectors.layout import layout_of
 from driftline.detectors.pane import Pane
@@ -411,16 +412,18 @@ def test_an_accepted_drift_is_a_turn_with_a_new_reference(run: Invoke, here: Pat
 # ---- explain
 
 
-def observe(engine: Engine, shift: float, days: int = 7, per_hour: int = 60, slicing: Slicing | None = None) -> None:
-    """A reference of 20 days, and closed windows of some days after it in which x has moved."""
+def observe(engine: Engine, shift: float, days: int = 7, per_hour: int = 60, slicing: Slicing | None = None, *, whole: bool = False) -> None:
+    """A reference of 20 days, and closed windows of some days after it in which x has moved. A ``whole`` one has a sample and all events."""
     random = np.random.default_rng(0)
     n = 20 * 24 * per_hour
     times = T0 - 20 * 24 * HOUR_MS + np.arange(n) * (HOUR_MS // per_hour)
+    features: dict[str, Any] = {"x": random.normal(size=n), "kind": random.choice(["a", "b"], n).tolist()}
     reference = build_reference(
         model="m", version="1", task="regression", effective_from=T0, origin="built", times=times,
-        features={"x": random.normal(size=n), "kind": random.choice(["a", "b"], n).tolist()}, slicing=slicing or Slicing(),
+        features=features, slicing=slicing or Slicing(), all_events=whole,
     )  # fmt: skip
-    references.put(engine, reference)
+    sample = [SampleRow(i, f"r{i}", int(times[i]), "1", {"x": float(features["x"][i]), "kind": features["kind"][i]}) for i in range(0, n, 14)]
+    references.put(engine, reference, sample if whole else [])
     layout = layout_of(reference, "features")
     panes = []
     for day in range(days):
@@ -528,9 +531,69 @@ def test_what_describes_is_shown_beside_what_decides(run: Invoke, engine: Engine
     assert "m: All columns together" in run("status", exits=1).stdout
 
 
+def test_explain_answers_for_the_number_of_events(run: Invoke, engine: Engine) -> None:
+    observe(engine, 0.0, whole=True)
+    told = data(run("explain", "m", "volume", "--json"))
+    assert (told["column"], told["kind"], told["state"], told["n"], told["budget"]) == ("volume", "features", "ok", 7 * 24 * 60, 720.0)
+    [term] = told["terms"]
+    assert abs(term["effect"]) < 0.01
+    assert term["low"] < term["effect"] < term["high"]
+    assert term["tolerance"] == term["tolerance_set"] == pytest.approx(np.log(2))
+    shown = " ".join(run("explain", "m", "volume").stdout.split())
+    assert "events are 1.00 times as many (95 % interval 0." in shown
+    assert "From 0.50 to 2.00 times as many count as no change: that is the tolerance set (volume_tolerance: 1)." in shown
+    assert "An alarm wants evidence of 720 h over all columns together" in shown
+    assert "It did not alarm: it is surely within tolerance." in shown
+
+
+def test_explain_says_why_the_number_of_events_can_t_alarm(run: Invoke, engine: Engine) -> None:
+    observe(engine, 0.0)
+    told = data(run("explain", "m", "volume", "--json"))
+    assert told["why"].startswith("It can't alarm: the reference does not hold all events of its time")
+    assert told["terms"][0]["effect"] is None
+
+
+def test_explain_answers_for_a_pair_of_columns_in_either_order(run: Invoke, engine: Engine) -> None:
+    observe(engine, 0.0, whole=True)
+    [reference] = references.for_model(engine, "m")
+    random = np.random.default_rng(1)
+    panes = []
+    for hour in range(48):
+        start, m = T0 + hour * HOUR_MS, 60
+        kinds = random.choice(["a", "b"], m)
+        x = np.abs(random.normal(size=m)) * np.where(kinds == "a", 1, -1)  # each column for itself is as it was
+        builder = PartBuilder(HOUR_MS, 64, 10, {})
+        builder.add(
+            reference,
+            Rows(
+                event_ids=[f"{hour}-{i}" for i in range(m)], places=np.arange(m), times=start + np.arange(m) * 60_000, late=np.zeros(m, np.bool_),
+                versions=["1"] * m, features={"x": x, "kind": kinds.tolist()}, predictions=[None] * m, scores=[None] * m,
+            ),
+        )  # fmt: skip
+        pane = Pane(layout_of(reference, "features"))
+        for part in builder.parts():
+            pane.add(part)
+        key: dict[str, Any] = {"model": "m", "reference_id": reference.reference_id, "kind": "features", "width": HOUR_MS, "start": start}
+        panes.append(PaneRow(**key, late=False, payload=pane.encode(), offsets=b"\x80", closed=True, revision=1))
+    detection.commit(engine, builders.change(9, 10, panes=panes))
+    told = data(run("explain", "m", "x x kind", "--json"))
+    assert told["column"] == "x x kind"
+    assert (told["state"], told["n"], told["since"], told["until"]) == ("drift", 48 * 60, T0, T0 + 48 * HOUR_MS)
+    [term] = told["terms"]
+    assert abs(term["effect"]) > 0.5
+    assert min(abs(term["low"]), abs(term["high"])) > term["tolerance"] >= 0.2
+    assert told["why"] == "It did not alarm: it is surely beyond tolerance, but the evidence has not come that far."
+    assert data(run("explain", "m", "kind x x", "--json")) == told
+    assert data(run("explain", "m", "x x kind", "--over", "1d", "--json"))["n"] == 24 * 60
+    shown = " ".join(run("explain", "m", "x x kind").stdout.split())
+    assert "(n = 2,880 sampled rows) the product of their ranks is off by" in shown
+    assert "An alarm wants evidence of 720 h over all columns together" in shown
+    assert "known are: x, kind, volume, pairs of columns such as 'x x kind'" in run("explain", "m", "y", exits=2).stderr
+
+
 def test_explain_without_windows_or_reference_says_so(run: Invoke, engine: Engine) -> None:
     observe(engine, 0.0, days=0)
     assert "no closed window has held a value of x yet" in run("explain", "m", "x").stdout
-    assert "no column of m is called 'y'; known are: x, kind" in run("explain", "m", "y", exits=2).stderr
+    assert "no column of m is called 'y'; known are: x, kind, volume" in run("explain", "m", "y", exits=2).stderr
     assert "no model is called 'other'" in run("explain", "other", "x", exits=2).stderr
     assert "--over: 'a while' is not accepted" in run("explain", "m", "x", "--over", "a while", exits=2).stderr

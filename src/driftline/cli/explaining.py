@@ -120,7 +120,7 @@ def explain_column(reference: Reference, column: str, config: DeciderConfig, ala
     if kind is None:
         raise ValueError(f"the reference has no column {column}")
     decider = Decider(reference, config)
-    state = _restored(decider, seen.evidence)
+    state = restored(decider, seen.evidence)
     verdict = decider.verdict(state)
     table = term_tables(reference, config)[kind]
     # What is left of a tolerance when the user asks for none: the reference's own error.
@@ -163,7 +163,8 @@ def explain_column(reference: Reference, column: str, config: DeciderConfig, ala
     return msgspec.structs.replace(told, why=why, sentences=(*sentences_of(told, reference), *past_of(told, seen.past), why))
 
 
-def _restored(decider: Decider, raw: bytes | None) -> DeciderState:
+def restored(decider: Decider, raw: bytes | None) -> DeciderState:
+    """Return stored evidence, that of the start where there is none."""
     try:
         return decider.decode(raw) if raw is not None else decider.start()
     except ValueError:  # made under other settings: they take effect with the next pane, and the evidence starts anew

@@ -51,13 +51,18 @@ def sentences_of(told: Explanation, reference: Reference) -> list[str]:
         )
     if main is not None:
         said.append(_tolerance_sentence(main, reference))
-    said.append(
-        f"An alarm wants evidence of {told.budget:,.0f} h over all columns together (alarm_budget: {told.alarm_budget}); "
-        f"there are {hours_text(told.evidence, told.budget)}, of which {told.column} holds {hours_text(told.evidence_of_column, told.budget)}."
-    )
+    said.append(evidence_sentence(told.column, told.alarm_budget, told.budget, told.evidence, told.evidence_of_column))
     if main is not None and main.calibrated:
         said.append(_visible_sentence(main))
     return said
+
+
+def evidence_sentence(column: str, alarm_budget: str, budget: float, evidence: float, own: float) -> str:
+    """Return how much evidence (hours) an alarm wants, how much there is, and how much of it a column holds."""
+    return (
+        f"An alarm wants evidence of {budget:,.0f} h over all columns together (alarm_budget: {alarm_budget}); "
+        f"there are {hours_text(evidence, budget)}, of which {column} holds {hours_text(own, budget)}."
+    )
 
 
 def _shares(main: TermStory) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -28,12 +29,14 @@ _CHANGES = 5
 def explain(
     ctx: typer.Context,
     model: Annotated[str, typer.Argument(help="The model.")],
-    feature: Annotated[str, typer.Argument(help="A feature, or prediction, score, or an outcome such as loss or error.")],
+    feature: Annotated[str, typer.Argument(help='A feature, or prediction, score, an outcome such as loss or error, volume, or a pair: "a x b".')],
     *,
     over: Annotated[str, typer.Option("--over", help="Trailing stretch of event time that the effect is measured over.")] = "7d",
     as_json: AsJson = False,
 ) -> None:
-    """Explain one column: effect, evidence, threshold, tolerance, the smallest visible shift, and why it did or did not alarm."""
+    """Explain one column, the number of events or a pair of columns: effect, evidence, threshold, tolerance, the smallest visible shift, and why it
+    did or did not alarm.
+    """
     from driftline.cli.beside import beside, last_finding, together
     from driftline.cli.explaining import explain_column, kind_of
     from driftline.detectors.decider import DeciderConfig
@@ -44,11 +47,10 @@ def explain(
     reference = reference_of(state, model)
     kind = kind_of(reference, feature)
     if kind is None:
-        names = [c.name for c in (*reference.columns, *reference.outcomes) if c.role != "slice"]
-        raise unknown(f"column of {model}", feature, names)
-    own = state.settings.model(model)
-    config = DeciderConfig.of(own)
-    told = explain_column(reference, feature, config, own.alarm_budget, _seen(state, reference, kind, stretch))
+        told = _beside_the_columns(state, reference, feature, stretch)
+    else:
+        own = state.settings.model(model)
+        told = explain_column(reference, feature, DeciderConfig.of(own), own.alarm_budget, _seen(state, reference, kind, stretch))
     track = _track(state, reference)
     finding = last_finding(state.engine, model, reference.reference_id)
     told = msgspec.structs.replace(
@@ -71,6 +73,33 @@ def reference_of(state: State, model: str) -> Reference:
         wanted = state.settings.model(model).learning_rows
         raise DriftlineError(f"{model} is still learning: {known.learning_rows:,} of {wanted:,} rows; without a reference nothing can alarm")
     return found
+
+
+def _beside_the_columns(state: State, reference: Reference, name: str, stretch: int) -> Explanation:
+    """Return the story of the number of events, or of a pair of columns; DriftlineError for any other name."""
+    from driftline.cli.explaining_beside import explain_pair, explain_volume, pair_of
+    from driftline.cli.observed import observed, sampled
+    from driftline.detectors.decider import DeciderConfig
+    from driftline.detectors.multivariate.pairs import COLUMN, PairTable
+    from driftline.detectors.volume import VOLUME
+    from driftline.store import references
+
+    own = state.settings.model(reference.model)
+    config = DeciderConfig.of(own)
+    rows = references.sample_rows(state.engine, reference.reference_id)
+    table = PairTable.of(reference, rows, config) if rows and config.weights.get(COLUMN) != 0 else None
+    seen = _seen(state, reference, "features", stretch)
+    if name == VOLUME:
+        held = observed(state, reference, "features", stretch)
+        return explain_volume(reference, config, own.alarm_budget, seen, held.n if held is not None else 0, table)
+    place = pair_of(table, name)
+    if table is None or place is None:
+        names = [c.name for c in (*reference.columns, *reference.outcomes) if c.role != "slice"]
+        pairs = [] if table is None else [f"pairs of columns such as {' x '.join(table.names(0))!r}"]
+        raise unknown(f"column of {reference.model}", name, [*names, VOLUME, *pairs])
+    found = sampled(state, reference, stretch)
+    seen = replace(seen, hours=found.hours, since=found.since, until=found.until)
+    return explain_pair(reference, config, own.alarm_budget, seen, table, place, found.rows)
 
 
 def _seen(state: State, reference: Reference, kind: PaneKind, stretch: int) -> Seen:
@@ -128,7 +157,7 @@ def _print(told: Explanation) -> None:
                 f"{t.tolerance:.3f}",
                 hours_text(t.evidence, told.budget),
                 _state(t),
-                *(" or ".join(visible_texts(t.visible[name])) or "none" for name in ("hour", "day", "week")),
+                *(" or ".join(visible_texts(t.visible[name])) or "none" if t.visible else "" for name in ("hour", "day", "week")),
             )
             for t in told.terms
         ),
@@ -137,7 +166,8 @@ def _print(told: Explanation) -> None:
     print_line()
     if told.slices:
         _print_slices(told)
-    print_line(f"Visible: {told.formula}.")
+    if told.formula:
+        print_line(f"Visible: {told.formula}.")
 
 
 def _print_slices(told: Explanation) -> None:
