@@ -3,6 +3,8 @@
 A bet's payoff f is a combination of moments, f = sum of theta_k phi_k with 1 + f > 0. While each moment's mean is within its tolerance, E[1 + f] is
 at most 1 + sum of |theta_k| tolerance_k: the bet's price. Most bets are on one moment. A location that moves by a standard deviation takes the
 second moment along, so that the greatest bets on it are joint ones, whose evidence grows by a fifth faster there and by a half at two.
+
+A bet is tempered by the V of what it is on; one on a wider scale also for what a wandering location does to it (``_tempers``).
 """
 
 from __future__ import annotations
@@ -62,7 +64,7 @@ def bets_of(moments: Moments, tolerances: Floats, variance_hours: Floats, calibr
     theta = _alone(moments, tolerances)
     payoff = theta[:, :, None] * moments.phi[:, None, :]
     price = np.abs(theta) * tolerances[:, None]
-    variance = np.repeat(variance_hours[:, None], BETS, axis=1)
+    variance = _tempers(moments, theta, tolerances, variance_hours)
     stakes = np.eye(len(moments.terms))[:, None, :] * theta[:, :, None]
     if moments.terms[:2] == ("location", "scale") and calibrated[:2].all():
         # In the place of the two greatest, which the stake has cut down to little more than the ones before them.
@@ -74,6 +76,23 @@ def bets_of(moments: Moments, tolerances: Floats, variance_hours: Floats, calibr
             stakes[0, bet, :2] = joint
             price[0, bet], variance[0, bet] = float(np.abs(joint) @ tolerances[:2]), float(variance_hours[:2].max())
     return Bets(theta, np.log1p(payoff), np.log1p(price), variance, stakes)
+
+
+def _tempers(moments: Moments, theta: Floats, tolerances: Floats, variance_hours: Floats) -> Floats:
+    """V (hours) by which each bet on one moment is tempered, (terms, BETS).
+
+    Where the location wanders by delta, the scale is c delta^2 with c = E[phi_1^2 phi_2] / 2 (the reference tilted by delta). Its own V tells the
+    variance of that square but not its tail: of an Ornstein-Uhlenbeck delta with V_1 = 2 s^2 tau, E exp(b integral of delta^2) grows by
+    (1 - sqrt(1 - 2 b V_1)) / (2 tau) an hour, and is finite only up to b = 1 / (2 V_1) (Cameron and Martin, 1945). A bet wins by the square what is
+    beyond its tolerance: for delta up to 1 (more is a drift of the location, told as that) at most theta (c - tolerance) delta^2 an event, so that
+    b comes up to theta (c - tolerance) / V. Hence V is at least 2 theta (c - tolerance) V_1.
+    """
+    variance = np.repeat(variance_hours[:, None], BETS, axis=1)
+    if moments.terms[:2] == ("location", "scale"):
+        curvature = 0.5 * float(moments.p @ (moments.phi[0] ** 2 * moments.phi[1]))
+        gained = np.maximum(theta[1], 0.0) * max(curvature - float(tolerances[1]), 0.0)
+        variance[1] = np.maximum(variance[1], 2 * gained * variance_hours[0])
+    return variance
 
 
 def _alone(moments: Moments, tolerances: Floats) -> Floats:

@@ -70,7 +70,7 @@ class TermTable:
     base: sparse.csr_array
     gain: sparse.csr_array  # (terms * bets, slots): log(1 + payoff)
     price: Floats  # (terms, bets): log of what 1 + payoff may be on average
-    bet_variance: Floats  # (terms, bets): V (hours) of what the bet is on
+    bet_variance: Floats  # (terms, bets): V (hours) that the bet is tempered by
     theta: Floats
     tolerance: Floats
     variance: Floats

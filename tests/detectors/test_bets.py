@@ -1,0 +1,85 @@
+"""While a column's location wanders as it always did, no bet on location or scale wins on average, however many events come."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.signal import lfilter
+from scipy.stats import norm
+from tests.detectors.made import Floats, numeric_column
+
+from driftline.detectors.bets import EXCESS, Bets, bets_of
+from driftline.detectors.moments import Moments, moments_of
+
+TAU, SD, STEP = 6.0, 0.3, 0.25
+STRETCH = 48.0
+GRID = np.linspace(-2, 2, 201)
+
+
+@pytest.fixture(scope="module")
+def moments() -> Moments:
+    return moments_of(numeric_column("x", np.random.default_rng(0).standard_normal(50_000)))
+
+
+def _wandering(hours: float, paths: int, rng: np.random.Generator) -> Floats:
+    """Ornstein-Uhlenbeck paths, (steps, paths)."""
+    decay, warm = np.exp(-STEP / TAU), int(10 * TAU / STEP)
+    noise = rng.standard_normal((int(hours / STEP) + warm, paths))
+    found: Floats = lfilter([SD * np.sqrt(1 - decay**2)], [1, -decay], noise, axis=0)[warm:]
+    return found
+
+
+def _shares(moments: Moments) -> Floats:
+    """Shares of the slots at each shift of ``GRID``, of values that have unit variance over all regimes: (shifts, slots)."""
+    values = moments.base[0] > 0
+    edges = norm.ppf(np.concatenate([[0], np.cumsum(moments.p[values] / moments.p[values].sum())[:-1], [1]]))
+    shares = np.zeros((len(GRID), len(values)))
+    shares[:, values] = np.diff(norm.cdf((edges - GRID[:, None]) / np.sqrt(1 - SD**2)), axis=1)
+    return shares
+
+
+def _long_run(wandering: Floats) -> float:
+    """V (hours): the variance of means over ten days, times these."""
+    days = (wandering - wandering.mean()).reshape(-1, int(240 / STEP)).mean(axis=1)
+    return 240 * float(days.var())
+
+
+def _bets(moments: Moments, tolerance: float, variance: Floats) -> Bets:
+    return bets_of(moments, np.full(len(moments.terms), tolerance), variance, np.ones(len(moments.terms), np.bool_))
+
+
+def _means(moments: Moments, bets: Bets, variance: Floats, live: Floats, rate: float) -> Floats:
+    """Mean of e over stretches, of the bets upwards on location and scale; events of one moment are independent and many."""
+    shares = _shares(moments)
+    means = []
+    for term, bet in np.ndindex(2, len(EXCESS)):
+        gain = shares @ bets.gain[term, bet]
+        noise = shares @ bets.gain[term, bet] ** 2 - gain**2
+        eta = 1 / (1 + variance[term, bet] * rate)
+        log_e = eta * rate * STEP * np.interp(live, GRID, gain - bets.price[term, bet] + eta * noise / 2)
+        means.append(np.exp(log_e.sum(axis=0)).mean())
+    return np.array(means)
+
+
+@pytest.mark.parametrize("rate", [60.0, 600.0, 10_000.0])
+@pytest.mark.parametrize("tolerance", [0.05, 0.1, 0.2])
+def test_a_location_that_wanders_is_no_evidence_of_a_wider_scale(moments: Moments, tolerance: float, rate: float) -> None:
+    rng = np.random.default_rng(1)
+    long, live = _wandering(100_800, 1, rng)[:, 0], _wandering(STRETCH, 2000, rng)
+    by_shift = _shares(moments) @ moments.phi.T
+    variance = np.zeros(len(moments.terms))
+    variance[:2] = [_long_run(np.interp(long, GRID, by_shift[:, term])) for term in range(2)]
+    bets = _bets(moments, tolerance, variance)
+    assert np.all(_means(moments, bets, bets.variance, live, rate) <= 1)
+    if tolerance == 0.05:  # the scale's own V would not do
+        assert _means(moments, bets, np.broadcast_to(variance[:, None], bets.variance.shape), live, rate).max() > 3
+
+
+def test_a_steady_location_tempers_no_bet_on_scale_and_no_v_becomes_less(moments: Moments) -> None:
+    variance = np.array([0.0, 0.3, 0.1, 0.2, 0.4])
+    assert np.array_equal(_bets(moments, 0.05, variance).variance[1:], np.repeat(variance[1:, None], 2 * len(EXCESS), axis=1))
+    wandering = _bets(moments, 0.05, np.array([2.0, *variance[1:]])).variance
+    assert np.all(wandering[1] >= variance[1])
+    # What narrows the scale is not where a location goes.
+    assert np.array_equal(wandering[1, len(EXCESS) :], np.full(len(EXCESS), variance[1]))
+    assert np.array_equal(wandering[2:], np.repeat(variance[2:, None], 2 * len(EXCESS), axis=1))
