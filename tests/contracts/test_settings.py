@@ -115,6 +115,7 @@ def detected(asked: dict[str, Any]) -> dict[str, Any]:
         ({"database": "sqlite:///:memory:"}, "database", "sqlite:///:memory:", "sqlite:///file"),
         ({"database": "sqlite://"}, "database", "sqlite://", "sqlite:///file"),
         ({"database": "mysql://ann:hunter2@db/drift"}, "database", "mysql://ann:***@db/drift", "postgresql+psycopg://"),
+        ({"database": "postgresql:/ann:hunter2@db/drift"}, "database", "postgresql:***@db/drift", "postgresql+psycopg://"),
         ({"database": "postgresql://db:port/drift"}, "database", None, "postgresql+psycopg://"),
     ],
 )

@@ -34,6 +34,8 @@ def redacted_url(url: str) -> str:
     'postgresql+psycopg://ann:***@db/drift?password=***&sslmode=require'
     """
     scheme, sep, rest = url.partition("://")
+    if not sep:  # no URL, and may hold a password all the same
+        return re.sub(r":[^@]*@", ":***@", url)
     place, mark, query = rest.partition("?")
     login, at, host = place.rpartition("@")
     user, colon, _ = login.partition(":")
