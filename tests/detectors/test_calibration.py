@@ -7,7 +7,7 @@ from tests.detectors.made import START, Counts, Floats, autoregressive, numeric_
 
 from driftline.contracts.reference import TermCalibration
 from driftline.contracts.times import HOUR_MS
-from driftline.detectors.calibration import MIN_ROWS, calibrate
+from driftline.detectors.calibration import MIN_ROWS, calibrate, longrun
 
 
 def _location(values: Floats, times: Counts) -> TermCalibration:
@@ -42,6 +42,17 @@ def test_v_is_the_long_run_variance_of_an_autoregression(rho: float) -> None:
         found.append(term.variance_hours * 3600)
     # An upper limit: above the truth as a rule, never by an order.
     assert 0.9 * truth < np.median(found) < 2.5 * truth
+
+
+def test_of_regimes_that_end_within_a_block_v_is_an_upper_limit_and_no_more() -> None:
+    """Blocks are independent, and vary 18 times as much as independent events: nothing is to be extrapolated from chance."""
+    events, blocks = 156.0, 128
+    rng, n = np.random.default_rng(0), np.full((blocks, 1), events)
+    told = [longrun(rng.standard_normal((blocks, 1)) * np.sqrt(events * 18), n, np.ones(1), blocks * events, led=True) for _ in range(500)]
+    assert np.mean([slow[0] > 0 for _, slow, _ in told]) < 0.1
+    least, most = np.quantile([variance[0] / 17 for variance, _, _ in told], (0.1, 0.9))
+    assert least > 0.95  # with 90 % confidence
+    assert most < 1.6
 
 
 def test_v_is_in_hours_and_does_not_depend_on_the_rate_of_events() -> None:

@@ -8,9 +8,9 @@ counts:
 - *blocks*: T times the variance of block means, upper 90 % limit by chi-square on the number of blocks, less the part
   that independent events have; at the finest block length, from a few events to 1/32 of the span, whose limit no
   coarser one contradicts (with 90 % confidence);
-- *extrapolated*: a first-order autoregression of the block means at 1/32, 1/64 and 1/128 of the span, corrected for
-  the bias of short series, which sees regimes longer than the blocks; upper 90 % limit by chi-square on the number of
-  independent stretches that the span holds.
+- *extrapolated*: a first-order autoregression of the block means at 1/32, 1/64 and 1/128 of the span, where neighbours
+  resemble one another (of a location: by more than chance), corrected for the bias of short series, which sees regimes longer than the
+  blocks; upper 90 % limit by chi-square on the number of independent stretches that the span holds.
 
 What the hour of the day or week explains (``calendar``) is taken off first.
 
@@ -44,6 +44,8 @@ _EVENTS_PER_BLOCK = 4
 _UPPER = 0.9
 # Correlation of neighbouring blocks from which on regimes are longer than they; less may be chance in 32 of them.
 _LONG = 0.35
+# So many of its own standard errors, 1 / sqrt(blocks) where blocks are independent (Bartlett, 1946), must a correlation have to be extrapolated.
+_BARTLETT = 2.0
 
 
 def calibrate(column: Column, slots: npt.NDArray[np.int64], times: npt.NDArray[np.int64], calendar: Calendar = "none") -> tuple[TermCalibration, ...]:
@@ -77,7 +79,7 @@ def calibrate(column: Column, slots: npt.NDArray[np.int64], times: npt.NDArray[n
             explained = np.where(moments.base[i][slots] > 0, cycle.means[hours_of(times, len(cycle.means))], 0.0)
             sums[:, i] -= np.bincount(place, weights=explained, minlength=blocks)
             within[i] = max(within[i] - float(explained @ explained) / safe[i], 0.0)
-    variance, slow, held = longrun(sums, n, within, span / HOUR_MS)
+    variance, slow, held = longrun(sums, n, within, span / HOUR_MS, led=moments.terms[0] == "location")
     calibrated = _steady(total, variance, slow, held, span / HOUR_MS)
     if moments.terms[0] == "location" and not calibrated[0]:
         calibrated &= moments.indicator & (np.array(moments.terms) != "unseen")
@@ -145,9 +147,9 @@ def _proxied(column: Column, phi: Floats) -> Floats:
     return phi
 
 
-def longrun(sums: Floats, n: Floats, within: Floats, span: float) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
+def longrun(sums: Floats, n: Floats, within: Floats, span: float, *, led: bool = False) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
     """Return V (hours), the sd of the slowest wandering, and the number of coarsest blocks with rows, for each term
-    (columns of sums and n).
+    (columns of sums and n). ``led``: the first is a location.
     """
     variance, upper, slow = (np.zeros(sums.shape[1]) for _ in range(3))
     while True:
@@ -160,7 +162,7 @@ def longrun(sums: Floats, n: Floats, within: Floats, span: float) -> tuple[Float
         lower = length * (seen * freedom / chdtri(freedom, 1 - _UPPER) - alone)
         upper = np.where(lower > upper, length * (seen * freedom / chdtri(freedom, _UPPER) - alone), upper)
         if len(sums) <= 4 * COARSEST:
-            extrapolated, sd = _autoregressive(sums, n, within, np.maximum(seen - alone, 0), length)
+            extrapolated, sd = _autoregressive(sums, n, within, np.maximum(seen - alone, 0), length, led=led)
             variance, slow = np.maximum(variance, extrapolated), np.maximum(slow, sd)
         if len(sums) == COARSEST:
             return np.maximum(variance, upper), slow, (n > 0).sum(axis=0)
@@ -168,7 +170,7 @@ def longrun(sums: Floats, n: Floats, within: Floats, span: float) -> tuple[Float
         n = n[::2] + n[1::2]
 
 
-def _autoregressive(sums: Floats, n: Floats, within: Floats, shared: Floats, length: float) -> tuple[Floats, Floats]:
+def _autoregressive(sums: Floats, n: Floats, within: Floats, shared: Floats, length: float, *, led: bool) -> tuple[Floats, Floats]:
     """Long-run variance (hours) of an AR(1) of the block means, and the sd of what the blocks share; zero where
     nothing significant is shared.
     """
@@ -176,6 +178,11 @@ def _autoregressive(sums: Floats, n: Floats, within: Floats, shared: Floats, len
     pairs = n[:-1] * n[1:]
     lagged = (sums[:-1] * sums[1:]).sum(axis=0)
     significant = lagged > 3 * within * np.sqrt(np.maximum(pairs.sum(axis=0), 1e-300))
+    if led:
+        # Also by more than independent blocks that vary as these do: else regimes that end within a block are extrapolated from chance, at three
+        # lengths, of which the greatest counts. Scale and tails go with a power of the location: of what is not normal a V too high is none too much.
+        varied = float((sums[:, 0] ** 2).sum()) / max(float((n[:, 0] ** 2).sum()), 1e-300)
+        significant[0] &= lagged[0] > _BARTLETT * varied * np.sqrt((pairs[:, 0] ** 2).sum())
     phi = lagged / np.maximum(pairs.sum(axis=0), 1e-300) / np.maximum(shared, 1e-300)
     phi = np.clip(phi, 0.0, 1.0)
     # Kendall (1954): the sample's own mean is taken off, which hides part of a slow wandering.
