@@ -29,6 +29,9 @@ STEPS: tuple[Step, ...] = get_args(Step)
 #: How often idle partitions are looked for, and what an earlier owner left is published.
 _LOOK_ROUND_S = 1.0
 _LEAST_ROUND_S = 0.05
+#: A partition's records go to the broker in batches, one after the other, and each waits for turns of a loop that is busy reading: aiokafka's 16 KB
+#: make a batch of each summary, and what a flush takes some 40 round trips. Less than the megabyte that any topic accepts.
+_BATCH_BYTES = 512 << 10
 #: Of the time to drain, the share that may go by before the group is left.
 _DRAIN_SHARE = 0.8
 
@@ -115,6 +118,7 @@ def _app(settings: Settings, step: Step, positions: dict[str, LoadOffset], envir
         table_standby_replicas=1,  # without a table this is what keeps Faust's own assignor, which gives equal partitions to one worker
         producer_linger=0,
         producer_max_request_size=MAX_SUMMARY_BYTES,
+        producer_max_batch_size=_BATCH_BYTES,
         **options,
     )
     app.telemetry = telemetry_of(settings)
