@@ -106,7 +106,7 @@ def violations(scene: Scene, expected: Stored, found: Stored) -> list[str]:
     return [
         *differences(expected, found),
         *published_is_stored(scene.settings, found, scene.references),
-        *dead_letters_are(scene.settings, scene.count(), exactly_once=False),
+        *dead_letters_are(scene.settings, scene.count()),
     ]
 
 
@@ -181,7 +181,7 @@ def published_is_stored(settings: Settings, found: Stored, models: Mapping[str, 
     return told
 
 
-def dead_letters_are(settings: Settings, count: Count, *, exactly_once: bool) -> list[str]:
+def dead_letters_are(settings: Settings, count: Count) -> list[str]:
     """Return how the dead letters differ from the records that are no events: original key and value, place and reason in the headers; one that is
     published again has the id of the first.
     """
@@ -203,7 +203,7 @@ def dead_letters_are(settings: Settings, count: Count, *, exactly_once: bool) ->
     if len(set(names.values())) < len(names):
         told.append("dead letters share an id")
     expected = Counter((r.topic, r.partition, r.offset, r.key or b"", r.value or b"") for r in count.rejected)
-    if set(found) != set(expected) or (exactly_once and found != expected):
+    if set(found) != set(expected):  # a partition that changes its owner between sending and committing has its last letters sent again
         told.append(f"dead letters: missing {list(expected - found)[:3]!s:.500}, too many {list(found - expected)[:3]!s:.500}")
     return told
 

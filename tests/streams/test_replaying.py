@@ -143,7 +143,7 @@ def database(path: Path) -> Engine:
 
 @pytest.mark.parametrize("window", [{"window": "1d"}, {"window": "300 events"}, {"window": "12h", "slide": "3h"}])
 def test_a_replay_concludes_what_live_did(window: dict[str, str], tmp_path: Path) -> None:
-    tree = settings_tree("127.0.0.1:1", "", "sqlite://", str(tmp_path), "1s")
+    tree = settings_tree("127.0.0.1:1", "", f"sqlite:///{tmp_path}/nobody_opens.db", str(tmp_path), "1s")
     tree["models"][CLICKS] |= window
     settings = build_settings(tree)
     logs = logs_of(Plan(days=5, clicks_per_hour=12, prices_per_hour=1, new_per_hour=0, shift_day=2, unruly=True))

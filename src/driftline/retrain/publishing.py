@@ -34,9 +34,10 @@ def publish_turns(engine: Engine, kafka: KafkaSettings) -> int:
         producer.init_transactions()
         rows = outbox.pending(engine, versions.OWNER)
         producer.begin_transaction()
-        for row in rows:
-            producer.send(kafka.topic_prefix + row.topic, key=row.key, value=row.value, headers=list(row.headers))
+        sent = [producer.send(kafka.topic_prefix + row.topic, key=row.key, value=row.value, headers=list(row.headers)) for row in rows]
         producer.commit_transaction()
+        for future in sent:  # a commit alone does not say that each of them is in it
+            future.get(timeout=_WAIT_SECONDS)
     finally:
         producer.close(timeout=_WAIT_SECONDS)
     outbox.delete(engine, [row.id for row in rows if row.id is not None])
