@@ -56,13 +56,17 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
     #: When each of ``causes`` was named; those beyond its end (of a state that an older version kept) from the first.
     named_at: tuple[int, ...] = ()
 
+    @property
+    def naming(self) -> tuple[int, ...]:
+        """When each of the causes was named, whatever version kept the state."""
+        return (*self.named_at, *(self.opened_at for _ in self.causes[len(self.named_at) :]))
+
     def as_of(self, moment: int) -> Episode | None:
         """Return the episode as it stood at a moment of event time, with the causes named by then; None where it was not open."""
         if self.opened_at > moment or (self.ended_at is not None and self.ended_at <= moment):
             return None
-        named = (*self.named_at, *(self.opened_at for _ in self.causes[len(self.named_at) :]))
-        causes = tuple(cause for cause, at in zip(self.causes, named, strict=True) if at <= moment)
-        named = tuple(at for at in named if at <= moment)
+        causes = tuple(cause for cause, at in zip(self.causes, self.naming, strict=True) if at <= moment)
+        named = tuple(at for at in self.naming if at <= moment)
         return msgspec.structs.replace(self, causes=causes, named_at=named, severity=severity_of(self.kind, causes))
 
 
@@ -134,7 +138,6 @@ def watched(  # noqa: PLR0917 - a window: what it showed, when, of how many rows
         return msgspec.structs.replace(episode, at=at, quiet_windows=quiet), None
     joining = ranked(news)[: max(MOST_NAMED - len(episode.causes), 0)]
     merged = (*episode.causes, *joining)
-    since_first = (episode.opened_at,) * (len(episode.causes) - len(episode.named_at))
     updated = msgspec.structs.replace(
         episode,
         status="updated",
@@ -145,7 +148,7 @@ def watched(  # noqa: PLR0917 - a window: what it showed, when, of how many rows
         severity=severity_of(episode.kind, merged),
         quiet_windows=quiet,
         moved=_together((*known, *moved), news),
-        named_at=(*episode.named_at, *since_first, *(at for _ in joining)),
+        named_at=(*episode.naming, *(at for _ in joining)),
     )
     more = set(updated.moved) - known
     said = spread_sentence(episode.model, episode.kind, tuple(news), (*own, *news), more, len(updated.moved), episode.onset, n)

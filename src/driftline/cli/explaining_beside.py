@@ -11,15 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from driftline.cli.explaining import Explanation, Seen, TermStory, restored
-from driftline.cli.wording import evidence_sentence, past_of
+from driftline.cli.wording import episode_words, evidence_sentence, past_of, reference_words, stretch_words
 from driftline.contracts.reference import Reference
 from driftline.contracts.summaries import SampleRow
-from driftline.contracts.times import HOUR_MS, format_time
 from driftline.detectors.decider import Decider, DeciderConfig, TermEffect
 from driftline.detectors.describe import MIN_ROWS, state_of
 from driftline.detectors.moments import Floats
 from driftline.detectors.multivariate.pairs import TERM, PairTable
 from driftline.detectors.volume import MIN_DAYS, VOLUME, volume_of
+from driftline.store.episodes import Episode
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,12 +54,12 @@ def explain_volume(reference: Reference, config: DeciderConfig, alarm_budget: st
         mute = "volume has weight 0 in the settings, so what it does is shown and no more" if config.weights.get(VOLUME) == 0 else ""
     wished = float(log1p(config.volume_tolerance))
     tolerance = volume.tolerance if volume is not None else wished
-    said = [f"How many events {reference.model} has is measured against the {_of(reference)}."]
+    said = [f"How many events {reference.model} has is measured against the {reference_words(reference)}."]
     if told is not None and told.rate:
         said[0] = f"{said[0][:-1]}, {told.rate:,.1f} an hour."
-    if effect is not None:
+    if effect is not None and seen.since is not None and seen.until is not None:
         said.append(
-            f"{_stretch(seen.since, seen.until)} (n = {n:,}, {n / max(seen.hours, 1e-9):,.1f} an hour) events are "
+            f"{stretch_words(seen.since, seen.until)} (n = {n:,}, {n / max(seen.hours, 1e-9):,.1f} an hour) events are "
             f"{exp(effect.effect):.2f} times as many (95 % interval {exp(effect.low):.2f} to {exp(effect.high):.2f})."
         )
     why = "the reference's own error, which is larger than the tolerance set"
@@ -108,10 +108,10 @@ def explain_pair(  # noqa: PLR0917 - as explain_column, and the pair
             kind="features", column=name, term=TERM, effect=measured.effect, low=measured.low, high=measured.high, tolerance=measured.tolerance,
             n=measured.n, calibrated=calibrated, direction="up" if measured.effect >= 0 else "down", weighted=watched,
         )  # fmt: skip
-    said = [f"How {left} and {right} of {reference.model} go together is measured against the {_of(reference)}."]
+    said = [f"How {left} and {right} of {reference.model} go together is measured against the {reference_words(reference)}."]
     if effect is not None and seen.since is not None and seen.until is not None:
         said.append(
-            f"{_stretch(seen.since, seen.until)} (n = {effect.n:,} sampled rows) the product of their ranks is off by {effect.effect:+.3f} sd "
+            f"{stretch_words(seen.since, seen.until)} (n = {effect.n:,} sampled rows) the product of their ranks is off by {effect.effect:+.3f} sd "
             f"(95 % interval {effect.low:+.3f} to {effect.high:+.3f})."
         )
     tolerance = float(table.tolerance[place])
@@ -160,7 +160,7 @@ def _told(reference: Reference, decider: Decider, alarm_budget: str, seen: Seen,
         hours_to_alarm=None,
         visible={},
     )
-    why = _why(watched, seen)
+    why = _why(watched, episode)
     total, own = verdict.evidence, min(evidence, verdict.evidence)
     sentences = (*watched.sentences, evidence_sentence(watched.name, alarm_budget, decider.budget, total, own))
     told = Explanation(
@@ -189,11 +189,11 @@ def _told(reference: Reference, decider: Decider, alarm_budget: str, seen: Seen,
     return msgspec.structs.replace(told, sentences=(*sentences, *past_of(told, seen.past), why))
 
 
-def _why(watched: _Watched, seen: Seen) -> str:
-    episode, effect = seen.episode, watched.effect
-    if episode is not None and episode.open and any(cause.column == watched.name for cause in episode.causes):
-        return f"It alarmed: episode {episode.episode_id[:12]} is open since {format_time(episode.onset)}. {episode.sentence}"
-    also = f" Episode {episode.episode_id[:12]} is open, but because of other columns." if episode is not None and episode.open else ""
+def _why(watched: _Watched, episode: Episode | None) -> str:
+    effect = watched.effect
+    alarmed, also = episode_words(watched.name, episode)
+    if alarmed:
+        return alarmed
     if watched.mute:
         return f"It can't alarm: {watched.mute}.{also}"
     if effect is None:
@@ -205,12 +205,3 @@ def _why(watched: _Watched, seen: Seen) -> str:
     else:
         why = "it is surely within tolerance" if effect.within else "it is within tolerance, if not surely so"
     return f"It did not alarm: {why}.{also}"
-
-
-def _of(reference: Reference) -> str:
-    days = (reference.span_end - reference.span_start) / HOUR_MS / 24
-    return f"{reference.origin} reference of version {reference.version}: {reference.rows:,} rows over {days:.1f} days"
-
-
-def _stretch(since: int | None, until: int | None) -> str:
-    return f"From {format_time(since or 0)} to {format_time(until or 0)}"

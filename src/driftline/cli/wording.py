@@ -36,17 +36,11 @@ def term_name(term: str) -> str:
 
 def sentences_of(told: Explanation, reference: Reference) -> list[str]:
     """Return what there is to know: the reference, the effect, the tolerance, the evidence, what would be seen."""
-    days = (reference.span_end - reference.span_start) / HOUR_MS / 24
-    said = [
-        (
-            f"{told.column} of {told.model} is measured against the {told.origin} reference of version {told.version}: "
-            f"{reference.rows:,} rows over {days:.1f} days."
-        )
-    ]
+    said = [f"{told.column} of {told.model} is measured against the {reference_words(reference)}."]
     main = main_term(told.terms)
     if main is not None and main.effect is not None and told.since is not None and told.until is not None:
         said.append(
-            f"From {format_time(told.since)} to {format_time(told.until)} (n = {told.n:,}, {told.rate:,.1f} an hour) its {main.name} is off by "
+            f"{stretch_words(told.since, told.until)} (n = {told.n:,}, {told.rate:,.1f} an hour) its {main.name} is off by "
             f"{main.effect:+.3f} sd (95 % interval {main.low:+.3f} to {main.high:+.3f}){_shares(main)}."
         )
     if main is not None:
@@ -55,6 +49,26 @@ def sentences_of(told: Explanation, reference: Reference) -> list[str]:
     if main is not None and main.calibrated:
         said.append(_visible_sentence(main))
     return said
+
+
+def reference_words(reference: Reference) -> str:
+    """Return which reference it is, and of how much."""
+    days = (reference.span_end - reference.span_start) / HOUR_MS / 24
+    return f"{reference.origin} reference of version {reference.version}: {reference.rows:,} rows over {days:.1f} days"
+
+
+def stretch_words(since: int, until: int) -> str:
+    """Return a stretch of event time (ms) at the beginning of a sentence."""
+    return f"From {format_time(since)} to {format_time(until)}"
+
+
+def episode_words(column: str, episode: Episode | None) -> tuple[str, str]:
+    """Return the answer if the open episode is because of the column; otherwise, with a blank before it, what else there is to say of one."""
+    if episode is None:
+        return "", ""
+    if any(cause.column == column for cause in episode.causes):
+        return f"It alarmed: episode {episode.episode_id[:12]} is open since {format_time(episode.onset)}. {episode.sentence}", ""
+    return "", f" Episode {episode.episode_id[:12]} is open, but because of other columns."
 
 
 def evidence_sentence(column: str, alarm_budget: str, budget: float, evidence: float, own: float) -> str:
@@ -87,9 +101,9 @@ def _visible_sentence(main: TermStory) -> str:
 def why_of(told: Explanation, effects: Sequence[TermEffect], episode: Episode | None) -> str:
     """Return why the column did or did not alarm."""
     column, main = told.column, main_term(told.terms)
-    if episode is not None and any(cause.column == column for cause in episode.causes):
-        return f"It alarmed: episode {episode.episode_id[:12]} is open since {format_time(episode.onset)}. {episode.sentence}"
-    also = f" Episode {episode.episode_id[:12]} is open, but because of other columns." if episode is not None else ""
+    alarmed, also = episode_words(column, episode)
+    if alarmed:
+        return alarmed
     if effects and not any(e.weighted for e in effects):
         return f"It can't alarm: {column} has weight 0 in the settings, so what it does is shown and no more.{also}"
     if not any(t.calibrated for t in told.terms):

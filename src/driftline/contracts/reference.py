@@ -8,12 +8,15 @@ event is processed.
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from driftline.contracts.errors import DecodeError
 from driftline.contracts.ids import content_hash
+
+if TYPE_CHECKING:
+    from driftline.contracts.summaries import PaneKind
 
 Task = Literal["classification", "multiclass", "regression"]
 Role = Literal["feature", "prediction", "score", "outcome", "slice"]
@@ -171,6 +174,14 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     performance: dict[str, float] = {}
     #: Share of the model's importance each feature carries; sums to at most 1.
     importance: dict[str, float] = {}
+
+    def columns_of(self, kind: PaneKind) -> tuple[Column, ...]:
+        """Return the columns of one kind of pane."""
+        return self.columns if kind == "features" else self.outcomes
+
+    def calibrations_of(self, kind: PaneKind) -> dict[tuple[str, str], TermCalibration]:
+        """Return what is known of the terms of one kind of pane, by column and term."""
+        return {(entry.column, entry.term): entry for entry in (self.terms if kind == "features" else self.outcome_terms)}
 
     def importance_by_column(self) -> dict[str, float]:
         """Return the share of each column: a feature that is watched through several of them divides its own."""

@@ -250,6 +250,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     defaults: ModelSettings = ModelSettings()
     models: dict[str, ModelSettings] = {}
 
+    def by_place(self) -> dict[str, ModelSettings]:
+        """Return the defaults and each model's settings by where they stand in the file: ``defaults``, ``models.NAME``."""
+        return {"defaults": self.defaults, **{f"models.{name}": model for name, model in self.models.items()}}
+
     def model(self, name: str) -> ModelSettings:
         """Return a model's settings, the defaults for one that nobody configured."""
         return self.models.get(name, self.defaults)

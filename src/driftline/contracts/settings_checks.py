@@ -97,7 +97,7 @@ def check(settings: Settings) -> None:
     check_database("database", settings.database)
     for name in settings.models:
         _check_name(name)
-    for name, model in {"defaults": settings.defaults, **{f"models.{m}": s for m, s in settings.models.items()}}.items():
+    for name, model in settings.by_place().items():
         _check_model(name, model)
         if "hash" in model.pii.values() and settings.pii_key_file is None:
             raise SettingsError(

@@ -40,7 +40,7 @@ def column_findings(
     have none. ``spans`` say when the window was: against a reference with a calendar it is compared with these hours.
     ``distinct`` holds a pane's sketches, ``before`` the slot counts of the window before this one.
     """
-    columns = reference.columns if kind == "features" else reference.outcomes
+    columns = reference.columns_of(kind)
     effects: dict[str, list[TermEffect]] = {}
     for effect in decider.effects(kind, counts, hours, spans):
         effects.setdefault(effect.column, []).append(effect)

@@ -70,7 +70,7 @@ def layout_of(reference: Reference, kind: PaneKind) -> Layout:
     key = (reference.reference_id, kind)
     layout = _layouts.get(key)
     if layout is None:
-        layout = _layouts[key] = Layout.of(reference.columns if kind == "features" else reference.outcomes)
+        layout = _layouts[key] = Layout.of(reference.columns_of(kind))
         if len(_layouts) > _KEPT:
             _layouts.popitem(last=False)
     return layout

@@ -92,8 +92,8 @@ def term_previews(reference: Reference, config: DeciderConfig, rates: Mapping[Pa
     bare = term_tables(reference, replace(config, tolerance=0.0, tolerances={}))
     told: list[TermPreview] = []
     for kind, table in term_tables(reference, config, extras).items():
-        columns = {c.name: c for c in (reference.columns if kind == "features" else reference.outcomes)}
-        entries = {(e.column, e.term): e for e in (reference.terms if kind == "features" else reference.outcome_terms)}
+        columns = {c.name: c for c in reference.columns_of(kind)}
+        entries = reference.calibrations_of(kind)
         for i, (name, term) in enumerate(table.terms):
             column, entry = columns.get(name), entries.get((name, term))
             n, of = _rows(column, term)

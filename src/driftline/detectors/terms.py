@@ -114,20 +114,11 @@ def _risks(reference: Reference) -> tuple[float, float]:
     """Return for one term, of a whole column and of a slice, the probability that the reference's own error exceeds its tolerance."""
     counts = [0, 0]
     for kind in KINDS:
-        for column in _columns(reference, kind):
+        for column in reference.columns_of(kind):
             counts[where_of(column) is not None] += len(moments_of(column).terms)
     whole, slices = counts
     share = SLICE_SHARE if slices else 0.0
     return REFERENCE_RISK * (1 - share) / max(whole, 1), REFERENCE_RISK * share / max(slices, 1)
-
-
-def _columns(reference: Reference, kind: PaneKind) -> tuple[Column, ...]:
-    return reference.columns if kind == "features" else reference.outcomes
-
-
-def _calibrations(reference: Reference, kind: PaneKind) -> dict[tuple[str, str], TermCalibration]:
-    entries = reference.terms if kind == "features" else reference.outcome_terms
-    return {(entry.column, entry.term): entry for entry in entries}
 
 
 def shares(reference: Reference, config: DeciderConfig, extras: Sequence[Extra]) -> tuple[dict[tuple[PaneKind, str, str], float], dict[str, float]]:
@@ -137,14 +128,14 @@ def shares(reference: Reference, config: DeciderConfig, extras: Sequence[Extra])
     weights: dict[tuple[PaneKind, str, str], float] = {}
     importance = reference.importance_by_column()
     for kind in KINDS:
-        calibrations = _calibrations(reference, kind)
-        for column in _columns(reference, kind):
+        calibrations = reference.calibrations_of(kind)
+        for column in reference.columns_of(kind):
             terms = [t for t in moments_of(column).terms if (entry := calibrations.get((column.name, t))) is not None and entry.calibrated]
             weight = _weight(reference, importance, config, column)
             parts = {term: TERM_WEIGHTS.get(term, 1.0) for term in terms}
             weights |= {(kind, column.name, term): weight * part / sum(parts.values()) for term, part in parts.items()}
     beside = {extra.name: max(extra.weight * config.weights.get(extra.column, 1.0), 0.0) for extra in extras}
-    sliced = {column.name for kind in KINDS for column in _columns(reference, kind) if where_of(column) is not None}
+    sliced = {column.name for kind in KINDS for column in reference.columns_of(kind) if where_of(column) is not None}
     slices = sum(weight for key, weight in weights.items() if key[1] in sliced)
     whole = sum(weights.values()) - slices + sum(beside.values()) if slices else sum(weights.values()) + sum(beside.values())
     if whole <= 0 and slices <= 0:
@@ -181,13 +172,13 @@ def _table(
     risks: tuple[float, float],
     weights: Mapping[tuple[PaneKind, str, str], float],
 ) -> TermTable:
-    calibrations = _calibrations(reference, kind)
+    calibrations = reference.calibrations_of(kind)
     span = (reference.span_end - reference.span_start) / HOUR_MS
     terms: list[tuple[str, str]] = []
     parts: dict[str, list[Floats]] = {name: [] for name in _PARTS}
     calibrated: list[bool] = []
     calendar = max((len(entry.seasons) for entry in calibrations.values()), default=0)
-    for column in _columns(reference, kind):
+    for column in reference.columns_of(kind):
         moments = moments_of(column)
         entries = [calibrations.get((column.name, term)) for term in moments.terms]
         variance = np.array([entry.variance_hours if entry else 0.0 for entry in entries])

@@ -18,7 +18,7 @@ _LONGEST_S = 60
 def check_trainers(settings: Settings) -> None:
     """Load every trainer once, and raise SettingsError for the first that can't be. Driftline's own needs no trial."""
     fields: dict[str, str] = {}
-    for place, model in {"defaults": settings.defaults, **{f"models.{m}": s for m, s in settings.models.items()}}.items():
+    for place, model in settings.by_place().items():
         fields.setdefault(model.trainer, f"{place}.trainer")
     fields.pop(ModelSettings().trainer, None)
     for path, field in fields.items():

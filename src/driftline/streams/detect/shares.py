@@ -30,4 +30,4 @@ def with_share(cause: Cause, column: Column | None, term: str) -> Cause:
 
 def columns_of(reference: Reference, kind: PaneKind) -> dict[str, Column]:
     """Return the columns of one kind of pane by name."""
-    return {column.name: column for column in (reference.columns if kind == "features" else reference.outcomes)}
+    return {column.name: column for column in reference.columns_of(kind)}
