@@ -1,7 +1,7 @@
 """Features inside of objects, by their paths: ``{"user": {"age": 3}}`` has the feature ``user.age``.
 
-A name with a dot that stands there as such wins over a path, and what lies less deep over what lies deeper; the order of names in an object never
-matters. ``None`` in the place of an object stands for all that would be in it.
+A name with a dot that stands there as such wins over a path, and what lies less deep over what lies deeper, be it a value or an object (an empty
+one too); the order of names in an object never matters. ``None`` in the place of an object stands for all that would be in it.
 """
 
 from __future__ import annotations
@@ -59,12 +59,23 @@ def flattened(fields: Mapping[str, object]) -> dict[str, object]:
 
     >>> flattened({"user": {"age": 3, "address": {"zip": "1"}}, "user.age": 4, "x": None})
     {'user.age': 4, 'x': None, 'user.address.zip': '1'}
+    >>> flattened({"user": {"age": 3, "id": 7}, "user.age": {}})
+    {'user.id': 7}
     """
     if dict not in set(map(type, fields.values())):
         return dict(fields)
     found: dict[str, object] = {}
-    for path, value in levels(fields, lambda _, value: value.items() if type(value) is dict else None):
-        found.setdefault(path, value)
+    objects: set[str] = set()
+
+    def inside(path: str, value: object) -> Iterable[tuple[str, object]] | None:
+        if type(value) is not dict:
+            return None
+        objects.add(path)
+        return value.items()
+
+    for path, value in levels(fields, inside):
+        if path not in objects:
+            found.setdefault(path, value)
     return found
 
 
