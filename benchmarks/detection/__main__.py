@@ -21,6 +21,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.detection", description=__doc__)
     parser.add_argument("--jobs", type=int, default=2, help="processes at once")
     parser.add_argument("--runs", type=int, default=8, help="seeds of ours on drifting streams")
+    parser.add_argument("--mark-runs", type=int, default=64, help="seeds of ours on the streams that have a mark")
     parser.add_argument("--null-runs", type=int, default=8, help="seeds of ours on null streams")
     parser.add_argument("--peer-runs", type=int, default=3, help="seeds of peers on drifting streams; one on null ones")
     parser.add_argument("--part", choices=("all", "ours", "peers", "page"), default="all", help="what to measure anew; the rest stays as it was")
@@ -40,8 +41,11 @@ def main() -> None:
         }
     if asked.part in ("all", "ours"):
         told["ours"] = {
-            **_circumstances(f"{asked.runs} from {FIRST_SEED} on, {asked.null_runs} on null streams"),
-            "streams": {**told["ours"]["streams"], **run_ours(streams, runs=asked.runs, null_runs=asked.null_runs, jobs=asked.jobs)},
+            **_circumstances(f"{asked.runs} from {FIRST_SEED} on, {asked.mark_runs} where there is a mark, {asked.null_runs} on null streams"),
+            "streams": {
+                **told["ours"]["streams"],
+                **run_ours(streams, runs=asked.runs, mark_runs=asked.mark_runs, null_runs=asked.null_runs, jobs=asked.jobs),
+            },
         }
     if asked.part != "page":
         write(asked.out, {"streams": joined(told["ours"]["streams"], told["peers"]["streams"]), **told})

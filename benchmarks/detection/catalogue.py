@@ -98,3 +98,9 @@ DRIFTING = (
     *(_one(by) for by in (0.5, 1.0)),
     *(_errors(before, after) for before, after in ((0.1, 0.13), (0.1, 0.2), (0.3, 0.4), (0.02, 0.06))),
 )
+
+#: What was asked for: stream, median delay within so many events, at a tolerance of .05.
+MARKS = (
+    ("iid, 0.5 sd in 1 of 20", 200), ("iid, 1 sd in 1 of 20", 80), ("iid, variance x2 in 1 of 20", 300), ("AR .5, 1 sd in 1 of 20", 150),
+    ("AR .9, 1 sd in 1 of 20", 800), ("iid, correlation 0 to .8 between 2 of 20", 5000), ("iid, correlation 0 to .5 between all 20", 5000),
+)  # fmt: skip

@@ -60,7 +60,6 @@ class Stream:
     group: Group = "columns"
     drifts: bool = False
     per_hour: float = 0.0
-    hourly: bool = False
 
 
 Draw = Callable[[int, np.random.Generator], Floats]
@@ -94,7 +93,7 @@ World = Callable[[float, np.random.Generator], Callable[[Floats, np.random.Gener
 def in_time(
     name: str, world: World, rate: float, *, null: str | None = None, reference_days: float = 60, live_days: float = 90,
     rate_live: float | None = None, swing: Callable[[Floats], Floats] | None = None, change: Change | None = None,
-    changed: tuple[int, ...] = (3,), onset_day: float = 5, hourly: bool = False,
+    changed: tuple[int, ...] = (3,), onset_day: float = 5,
 ) -> Stream:  # fmt: skip
     """Panes of an hour, a budget of one false episode in 30 days, ``rate`` events an hour. ``swing`` thins them by the hour of the day."""
 
@@ -115,7 +114,7 @@ def in_time(
         return run if change is None else _drifting(run, change, changed, onset, rng)
 
     expected = (live_days if change is None else onset_day) / BUDGET_DAYS
-    return Stream(name, make, expected, null or name, "columns", change is not None, rate_live or rate, hourly)
+    return Stream(name, make, expected, null or name, "columns", change is not None, rate_live or rate)
 
 
 def _drifting(run: Run, change: Change, changed: tuple[int, ...], onset: int, rng: np.random.Generator) -> Run:

@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 from benchmarks.detection import changes, draws
-from benchmarks.detection.catalogue import DRIFTING, NULL
+from benchmarks.detection.catalogue import DRIFTING, MARKS, NULL
 from benchmarks.detection.chunks import EVIDENTLY_ROWS, NANNYML_ROWS, evidently, nannyml
 from benchmarks.detection.jobs import STREAMS, joined
-from benchmarks.detection.measure import measure, tuned
+from benchmarks.detection.measure import measure, median_interval, tuned
 from benchmarks.detection.ours import OURS
 from benchmarks.detection.peers import RIVER
-from benchmarks.detection.report import MARKS, page
+from benchmarks.detection.report import page
 from benchmarks.detection.streams import Run, Stream, in_events, in_time
 from benchmarks.detection.watching import Alarm, Until, Watcher
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
-from scipy.stats import wasserstein_distance
+from scipy.stats import binom, wasserstein_distance
 
 SMALL = in_events("small", draws.iid(3), reference_rows=2_000, live_rows=3_000)
 SMALL_DRIFT = in_events("small drift", draws.iid(3), null="small", reference_rows=2_000, live_rows=4_000, change=changes.shift(2.0), changed=(1,))
@@ -148,6 +148,15 @@ def test_errors_that_rise_are_seen_by_ours_and_by_all_of_river_s() -> None:
         assert told.delay_median < 600
 
 
+@pytest.mark.parametrize("n", [6, 8, 9, 16, 64, 200])
+def test_the_interval_of_a_median_is_the_narrowest_that_covers_it(n: int) -> None:
+    low, high = median_interval([float(i) for i in range(n)])
+
+    assert low is not None
+    assert high == n - 1 - low
+    assert 2 * binom.cdf(low, n, 0.5) <= 0.05 < 2 * binom.cdf(low + 1, n, 0.5)
+
+
 def test_the_page_tells_what_is_broken_and_who_is_faster() -> None:
     quiet, loud = (asdict(t) for t in measure([(OURS[0], 0.2), (Watcher("clock", _clock, 100), 100)], SMALL, (1,)))
     quick = {**asdict(measure([(OURS[0], 0.2)], SMALL_DRIFT, (1,))[0]), "delay_median": 50.0}
@@ -170,7 +179,7 @@ def test_the_page_tells_what_is_broken_and_who_is_faster() -> None:
     assert "- Ours: `c`, commit abc" in made
     assert "- **a null**, driftline: 30 where 0.03 are allowed" in made
     assert f"- **{MARKS[0][0]}**: ours 400; adwin 50." in made
-    assert f"| {MARKS[0][0]} | 200 | 400 | 400 | **no** |" in made
+    assert f"| {MARKS[0][0]} | 200 | 400 (40 to 40) | 400 (40 to 40) | 1 | **no** |" in made
     assert "can't / 400" in made
 
 
