@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=8, help="seeds of ours on drifting streams")
     parser.add_argument("--mark-runs", type=int, default=64, help="seeds of ours on the streams that have a mark")
     parser.add_argument("--null-runs", type=int, default=8, help="seeds of ours on null streams")
-    parser.add_argument("--peer-runs", type=int, default=3, help="seeds of peers on drifting streams; one on null ones")
+    parser.add_argument("--peer-runs", type=int, default=8, help="seeds of peers on drifting streams; one on null ones")
     parser.add_argument("--part", choices=("all", "ours", "peers", "page"), default="all", help="what to measure anew; the rest stays as it was")
     parser.add_argument("--streams", default="", help="only those whose names contain this; the others stay as they were")
     parser.add_argument("--out", type=Path, default=RESULTS)

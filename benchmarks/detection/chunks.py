@@ -48,7 +48,7 @@ STATISTICS: dict[str, Statistic] = {"evidently": evidently, "nannyml": nannyml}
 def _each(run: Run, size: int, rule: Callable[[Floats, bool], Callable[[Floats], float]]) -> Floats:
     parts = []
     for i in range(run.live.shape[1]):
-        statistic = rule(run.reference[:, i], run.errors or i in run.categories)
+        statistic = rule(run.reference[:, i], run.group == "errors" or i in run.categories)
         parts.append([statistic(chunk) for chunk in _chunks(run.live[:, i], size)])
     return np.array(parts).T
 

@@ -18,12 +18,13 @@ def iid(columns: int = 20) -> Draw:
     return lambda n, rng: rng.standard_normal((n, columns))
 
 
-def autoregressive(rho: float, columns: int = 20) -> Draw:
-    """AR(1) columns of unit variance."""
+def autoregressive(rho: float, columns: int = 20, *, degrees: float | None = None) -> Draw:
+    """AR(1) columns of unit variance, driven by normal noise or by Student's t of so many degrees of freedom."""
 
     def draw(n: int, rng: np.random.Generator) -> Floats:
         warm = int(20 / (1 - rho))
-        noise = rng.standard_normal((n + warm, columns))
+        shape = (n + warm, columns)
+        noise = rng.standard_normal(shape) if degrees is None else rng.standard_t(degrees, shape) / np.sqrt(degrees / (degrees - 2))
         series: Floats = lfilter([np.sqrt(1 - rho**2)], [1, -rho], noise, axis=0)[warm:]
         return series
 
@@ -71,6 +72,13 @@ def zipf(values: int) -> Floats:
     weights: Floats = 1 / np.arange(1, values + 1)
     shares: Floats = weights / weights.sum()
     return shares
+
+
+def residuals(degrees: float | None = None) -> Draw:
+    """One column: what a regression is off by, of unit variance; Student's t of so many degrees of freedom, or normal."""
+    if degrees is None:
+        return iid(1)
+    return lambda n, rng: rng.standard_t(degrees, (n, 1)) / np.sqrt(degrees / (degrees - 2))
 
 
 def errors(share: float) -> Draw:

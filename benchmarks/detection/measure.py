@@ -19,8 +19,9 @@ class Figures:
     """``false_episodes`` over ``runs`` (on drifting streams: before the onset) against the ``budget`` of them.
 
     ``interval`` (95 %) is of the mean of which so many were seen; ``kept`` unless its lower end is above the budget. Delays in events from the
-    onset to the first alarm after it, misses counting as never; ``named``: the share of these alarms that named a drifting column first;
-    ``onset_error_median`` in events. ``delay_interval`` (95 %) is of the median, from order statistics; an end at which most missed is None.
+    onset to the first alarm after it, misses counting as never; ``delay_interval`` (95 %) is of their median, from order statistics; an end at
+    which most missed is None. ``named``: the share of these alarms that named a drifting column first; ``named_wrongly``: how many columns that
+    did not drift they named beside. ``onset_error_median`` in events.
     """
 
     setting: float
@@ -33,6 +34,7 @@ class Figures:
     delay_hours_median: float | None = None
     missed: int | None = None
     named: float | None = None
+    named_wrongly: float | None = None
     onset_error_median: float | None = None
     delay_interval: tuple[float | None, float | None] | None = None
 
@@ -45,6 +47,7 @@ class _Tally:
     delays: list[float] = field(default_factory=list)
     hours: list[float] = field(default_factory=list)
     named: list[bool] = field(default_factory=list)
+    wrongly: list[int] = field(default_factory=list)
     dated: list[float] = field(default_factory=list)
 
     def take(self, run: Run, alarms: list[Alarm]) -> None:
@@ -56,7 +59,9 @@ class _Tally:
         self.delays.append(first.row - run.onset if first else np.inf)
         self.hours.append((run.times[first.row - 1] - run.times[run.onset]) / HOUR if first else np.inf)
         if first is not None:
-            self.named.append(_right(first, run))
+            changed = {f"f{i}" for i in run.changed}
+            self.named.append(bool(first.columns) and first.columns[0] in changed)
+            self.wrongly.append(len(set(first.columns) - changed))
         if first is not None and first.onset is not None:
             self.dated.append(abs(int(np.searchsorted(run.times, first.onset)) - run.onset))
 
@@ -72,6 +77,7 @@ class _Tally:
             delay_hours_median=_median(self.hours) if stream.per_hour else None,
             missed=int(np.isinf(self.delays).sum()),
             named=float(np.mean(self.named)) if self.named else None,
+            named_wrongly=float(np.mean(self.wrongly)) if self.wrongly else None,
             onset_error_median=_median(self.dated),
             delay_interval=median_interval(self.delays),
         )
@@ -103,10 +109,6 @@ def tuned(watcher: Watcher, null: Stream, seeds: Sequence[int]) -> float | None:
         told = sum(len(watcher.watch(null.make(seed), watcher.settings[middle], None)) for seed in seeds)
         low, high = (low, middle) if told <= allowed else (middle + 1, high)
     return watcher.settings[low] if low < len(watcher.settings) else None
-
-
-def _right(alarm: Alarm, run: Run) -> bool:
-    return bool(alarm.columns) and alarm.columns[0] in {f"f{i}" for i in run.changed}
 
 
 def median_interval(values: Sequence[float]) -> tuple[float | None, float | None]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from benchmarks.detection.streams import Floats, Ints, Run
 from benchmarks.detection.watching import Alarm, Until, Watcher
-from driftline.contracts.reference import Reference
+from driftline.contracts.reference import Reference, Task
 from driftline.contracts.settings import ModelSettings
 from driftline.contracts.summaries import PaneKind
 from driftline.contracts.times import HOUR_MS
@@ -71,7 +71,7 @@ class _Pairs:
 
     @classmethod
     def of(cls, run: Run, reference: Reference, config: DeciderConfig) -> _Pairs | None:
-        if run.errors:
+        if run.group in TASKS:
             return None
         rows = np.linspace(0, len(run.reference) - 1, min(len(run.reference), _REFERENCE_SAMPLE)).astype(np.int64)
         table = PairTable.of_columns(reference, _plain(_features(run, run.reference[rows])), run.reference_times[rows], config)
@@ -95,18 +95,20 @@ class _Pairs:
 #: As a user gets it, and with the tolerance at which the marks were set.
 OURS = (Watcher("driftline", watch, DeciderConfig(1.0).tolerance), Watcher("driftline, tolerance .05", watch, 0.05))
 
-_NAMES = {"error": "f0"}
+#: What the model does whose outcomes a stream is made of.
+TASKS: Mapping[str, Task] = {"errors": "multiclass", "losses": "regression"}
+_NAMES = dict.fromkeys(("loss", "error", "absolute_error"), "f0")
 #: Rows that are kept of a pane, and of a reference.
 _SAMPLE, _REFERENCE_SAMPLE = ModelSettings().sample_rows_per_pane, 2_000
 
 
 def reference_of(run: Run) -> Reference:
     """Return the reference of a run's rows."""
-    held = {} if run.errors else _features(run, run.reference)
-    said, labels = _answers(run.reference) if run.errors else (None, None)
+    held = {} if run.group in TASKS else _features(run, run.reference)
+    said, labels = _answers(run, run.reference) if run.group in TASKS else (None, None)
     return build_reference(
-        model="made", version="1", task="multiclass" if run.errors else "regression", effective_from=0, origin="built",
-        times=run.reference_times, features=_plain(held), predictions=said, labels=labels, all_events=not run.errors,
+        model="made", version="1", task=TASKS.get(run.group, "regression"), effective_from=0, origin="built",
+        times=run.reference_times, features=_plain(held), predictions=said, labels=labels, all_events=run.group not in TASKS,
     )  # fmt: skip
 
 
@@ -124,10 +126,10 @@ def _kinds(reference: Reference) -> tuple[PaneKind, ...]:
 
 def _slots(reference: Reference, kind: PaneKind, run: Run) -> Ints:
     layout, n = layout_of(reference, kind), len(run.live)
-    if not run.errors:
+    if run.group not in TASKS:
         return binned(layout, _features(run, run.live), n)[0]
-    said, labels = _answers(run.live)
-    values = {"prediction": said} if kind == "features" else outcome_columns("multiclass", said, [None] * n, labels)
+    said, labels = _answers(run, run.live)
+    values = {"prediction": said} if kind == "features" else outcome_columns(TASKS[run.group], said, [None] * n, labels)
     return binned(layout, values, n)[0]
 
 
@@ -144,8 +146,11 @@ def _coded(places: Floats) -> Coded:
     return Coded([*(f"value {i}" for i in range(most)), None], np.where(np.isnan(places), most, places).astype(np.int64))
 
 
-def _answers(wrong: Floats) -> tuple[list[object], list[object]]:
-    """Answers and truths, of which both are as likely whatever is wrong."""
-    truth = np.arange(len(wrong)) % 2
-    said = np.where(wrong[:, 0] > 0, 1 - truth, truth)
+def _answers(run: Run, rows: Floats) -> tuple[list[object], list[object]]:
+    """Answers and truths, which are as they were whatever is wrong: as many of both kinds, or a sine."""
+    if run.group == "losses":
+        sine = np.sin(np.arange(len(rows)))
+        return (sine + rows[:, 0]).tolist(), sine.tolist()
+    truth = np.arange(len(rows)) % 2
+    said = np.where(rows[:, 0] > 0, 1 - truth, truth)
     return ["ab"[i] for i in said], ["ab"[i] for i in truth]

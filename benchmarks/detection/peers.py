@@ -1,4 +1,7 @@
-"""River's detectors, each value by each value, as its documentation has them: on standardised columns, on indicators of categories, on errors."""
+"""River's detectors, each value by each value, as its documentation has them: on standardised columns, on indicators of categories, on errors.
+
+With ``squares`` each standardised column is watched twice, the second time squared, which shows the spread; clipped as the product clips it.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +15,19 @@ from river.drift import binary
 
 from benchmarks.detection.streams import Floats, Run
 from benchmarks.detection.watching import Alarm, Until, Watch, Watcher
+from driftline.detectors.sequential.detector import CLIP
 
 # River has no types.
 _New = Callable[[float], Any]
 
 
-def on_values(new: _New) -> Watch:
+def on_values(new: _New, *, squares: bool = False) -> Watch:
     """Watch each column's standardised values, of categories one indicator for each value the reference has; errors as they are."""
 
     def watch(run: Run, setting: float, until: Until) -> list[Alarm]:
         found: list[Alarm] = []
         for i in range(run.live.shape[1]):
-            for series in _series(run, i):
+            for series in _series(run, i, squares=squares):
                 found += _flags(series, i, lambda: new(setting), until)
         return sorted(found, key=lambda alarm: alarm.row)
 
@@ -49,6 +53,7 @@ _HOEFFDING = (0.2, 0.05, 0.01, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8, 1e-12, 1e-20, 1e-40
 
 RIVER = (
     Watcher("adwin", on_values(lambda delta: drift.ADWIN(delta=delta)), 2e-3, _SMALL),  # type: ignore[no-untyped-call]
+    Watcher("adwin_squares", on_values(lambda delta: drift.ADWIN(delta=delta), squares=True), 2e-3, _SMALL, ("columns", "one column", "losses")),  # type: ignore[no-untyped-call]
     Watcher(
         "page_hinkley", on_values(lambda threshold: drift.PageHinkley(threshold=threshold)), 50.0,
         (25, 50, 100, 200, 400, 800, 2000, 10_000),
@@ -65,12 +70,13 @@ RIVER = (
 )  # fmt: skip
 
 
-def _series(run: Run, i: int) -> list[Floats]:
-    if run.errors:
+def _series(run: Run, i: int, *, squares: bool) -> list[Floats]:
+    if run.group == "errors":
         return [run.live[:, 0]]
     reference, live = run.reference[:, i], run.live[:, i]
     if i not in run.categories:
-        return [(live - np.nanmean(reference)) / np.nanstd(reference)]
+        z = (live - np.nanmean(reference)) / np.nanstd(reference)
+        return [z, np.clip(z, -CLIP, CLIP) ** 2 - 1] if squares else [z]
     shares = {value: float(np.mean(reference == value)) for value in np.unique(reference[~np.isnan(reference)]).tolist()}
     return [((live == value) - share) / math.sqrt(share * (1 - share)) for value, share in shares.items() if 0 < share < 1]
 

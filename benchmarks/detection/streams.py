@@ -21,15 +21,15 @@ START = 1_600_041_600_000 // (24 * HOUR) * (24 * HOUR)
 BUDGET_EVENTS = 100_000
 BUDGET_DAYS = 30
 
-Group = Literal["columns", "one column", "errors"]
+#: Of errors and losses the only column is 1 where the model erred, and its residual (prediction - label); labels are known at once.
+Group = Literal["columns", "one column", "errors", "losses"]
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
     """Reference and live rows (rows, columns) with their times (ms); from row ``onset`` on the columns ``changed`` drift.
 
-    Columns in ``categories`` hold the places of their values, NaN where there is none. Of a group of ``errors`` the only column is 1 where the model
-    erred, known at once.
+    Columns in ``categories`` hold the places of their values, NaN where there is none.
     """
 
     reference: Floats
@@ -41,7 +41,7 @@ class Run:
     onset: int | None = None
     changed: tuple[int, ...] = ()
     categories: tuple[int, ...] = ()
-    errors: bool = False
+    group: Group = "columns"
     #: Whether events come as often as in the reference: else that is news, and right to be told.
     steady: bool = True
 
@@ -78,7 +78,7 @@ def in_events(
         reference, live = draw(reference_rows, rng), draw(live_rows, rng)
         run = Run(
             reference, _each_second(reference_rows, START), live, _each_second(live_rows, START + 1000 * 24 * HOUR), pane * SECOND,
-            BUDGET_EVENTS * SECOND / HOUR, categories=categories, errors=group == "errors",
+            BUDGET_EVENTS * SECOND / HOUR, categories=categories, group=group,
         )  # fmt: skip
         return run if change is None else _drifting(run, change, changed, onset, rng)
 

@@ -30,4 +30,4 @@ class Watcher:
     watch: Watch
     setting: float
     settings: tuple[float, ...] = ()
-    groups: tuple[Group, ...] = ("columns", "one column", "errors")
+    groups: tuple[Group, ...] = ("columns", "one column", "errors", "losses")

@@ -87,8 +87,10 @@ def test_every_stream_is_named_once_and_tuned_on_a_null_one_of_its_group() -> No
         (changes.moved(0.2, 9), lambda v: (v == 9).mean(), 0.2),
         (changes.coupled(0.8), lambda v: v.std(), 0.0),
         (changes.incremental(1.0, 1), lambda v: v.mean(), 1.0),
+        (changes.gradual(1.0, 10_000), lambda v: v.mean(), 0.75),
+        (changes.recurring(1.0, 5_000), lambda v: v.mean(), 0.5),
     ],
-    ids=("shift", "stretched", "two peaks", "lost", "moved", "coupled", "incremental"),
+    ids=("shift", "stretched", "two peaks", "lost", "moved", "coupled", "incremental", "gradual", "recurring"),
 )
 def test_a_change_does_what_it_says_to_the_columns_that_it_says(change: Any, column: Any, moved: float) -> None:
     rows = np.random.default_rng(0).standard_normal((20_000, 4))
@@ -116,10 +118,28 @@ def test_alarms_before_the_onset_are_false_and_the_first_after_it_is_the_delay()
     (told,) = measure([(Watcher("clock", _clock, 900), 900)], SMALL_DRIFT, (1, 2))
     (never,) = measure([(Watcher("clock", _clock, 900), 5_000)], SMALL_DRIFT, (1, 2))
 
-    assert (told.false_episodes, told.delay_median, told.missed, told.named) == (4, 700.0, 0, 1.0)
+    assert (told.false_episodes, told.delay_median, told.missed, told.named, told.named_wrongly) == (4, 700.0, 0, 1.0, 0.0)
     assert told.budget == pytest.approx(0.04)
     assert not told.kept
     assert (never.delay_median, never.missed, never.kept) == (None, 2, True)
+
+
+def test_a_regression_whose_errors_grow_is_seen_by_ours_and_by_adwin_and_is_quiet_while_they_do_not() -> None:
+    about: dict[str, Any] = {"reference_rows": 5_000, "live_rows": 4_000, "group": "losses"}
+    null = in_events("l", draws.residuals(5.0), **about)
+    grown = in_events("m", draws.residuals(5.0), change=changes.stretched(2.0), changed=(0,), onset=1_000, **about)
+    for watcher in (*OURS, RIVER[1]):
+        (quiet,) = measure([(watcher, watcher.setting)], null, (5,))
+        (told,) = measure([(watcher, watcher.setting)], grown, (5,))
+        assert quiet.false_episodes == 0, watcher.name
+        assert told.delay_median is not None, watcher.name
+        assert (told.delay_median < 600, told.named) == (True, 1.0), watcher.name
+
+
+def test_a_spread_that_grows_is_soon_seen_in_squares() -> None:
+    stream = in_events("s", draws.iid(2), reference_rows=2_000, live_rows=4_000, change=changes.stretched(2.0), changed=(1,))
+    plain, squares = (measure([(watcher, watcher.setting)], stream, (5,))[0].delay_median or np.inf for watcher in RIVER[:2])
+    assert squares < plain
 
 
 def test_a_peer_is_tuned_to_the_most_eager_setting_that_keeps_the_budget() -> None:
