@@ -23,7 +23,7 @@ KINDS = {
     "count": {"window": "205 events"},
     "either": {"window": "30s or 230 events"},
 }
-X = next(column for column in PLAIN.columns if column.name == "x")
+X = next(column for column in PLAIN[0].columns if column.name == "x")
 
 
 def told(folder: Path, kind: str, partitions: list[list[Event]], polls: list[tuple[int, int]]) -> list[Finding]:

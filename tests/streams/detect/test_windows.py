@@ -12,13 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
-from tests.streams.detect.arrivals import Event, concluded, concluding, events_of
+from tests.streams.detect.arrivals import Event, concluded, concluding, events_of, reference_of
 from tests.streams.detect.summaries import PANE, T0, Stream, built
 from tests.streams.detect.test_partition import concluded as everything
 from tests.streams.detect.test_partition import database, run
 
 from driftline.contracts.settings import Settings, build_settings
-from driftline.detectors.reference import build_reference
+from driftline.contracts.times import DAY_MS, HOUR_MS
 from driftline.store import findings, panes
 from driftline.streams.detect import episode_keeper, folding, series
 
@@ -29,31 +29,40 @@ KINDS = {
     "count": {"window": "90 events"},
     "either": {"window": "20s or 150 events"},
 }
+CALENDAR = {"calendar": {"window": "25s"}}
 OUTCOMES = built()
 RECORDS = Stream(OUTCOMES, seconds=110, shift_at=50).records()
 
 
 def settings_of(kind: str, **more: Any) -> Settings:
-    model = {"pane": "5s", "allowed_lateness": "8s", "alarm_budget": "1 per 1h", "label_wait": "20s", **KINDS[kind], **more}
+    model = {"pane": "5s", "allowed_lateness": "8s", "alarm_budget": "1 per 1h", "label_wait": "20s", **{**KINDS, **CALENDAR}[kind], **more}
     return build_settings({"defaults": model, "worker": {"block_size": 16}})
 
 
-def plain() -> Any:
-    rng = np.random.default_rng(3)
-    x = rng.normal(size=3_000)
-    times = np.linspace(T0 - 600_000, T0 - 1, len(x)).astype(np.int64)
-    return build_reference(model="m", version="1", task="classification", effective_from=0, origin="built", times=times, features={"x": x.tolist()})
-
-
-PLAIN = plain()
+PLAIN = reference_of(T0 - 600_000, T0)
 EVENTS = events_of(1, T0, seconds=80, rate=10, shift_at=30)
+#: An hour ends in the midst of the stream, and what that alone changes is no drift.
+HOUR = (T0 // HOUR_MS + 1) * HOUR_MS
+DAILY = reference_of(HOUR - 10 * DAY_MS, HOUR - HOUR_MS, cycle=1.0, calendar="hour_of_day")
+OVER_THE_HOUR = events_of(1, HOUR - 40_000, seconds=80, rate=10, shift_at=60, cycle=1.0)
+#: All that looks at samples or at the order of values: relations, all columns together, a detector by name. A pane's sample is not all of its rows.
+WATCHED: dict[str, Any] = {
+    "sample_rows_per_pane": 45,
+    "multivariate": "windows",
+    "detectors": [{"name": "page_hinkley", "reads": ["y"], "series": "rows", "parameters": {"threshold": 20}}],
+}
 
 
 def told_of(folder: Path, kind: str, partitions: Sequence[Sequence[Event]], polls: Sequence[tuple[int, int]]) -> dict[str, Any]:
-    with concluding(folder, settings_of(kind), PLAIN, partitions, polls) as engine:
+    known = DAILY if kind == "calendar" else PLAIN
+    with concluding(folder, settings_of(kind, **WATCHED), known, partitions, polls) as engine:
         told = concluded(engine)
         told["cut"] = [(f.window_start, f.window_end, f.n, f.late) for f in findings.history(engine, limit=10_000)]
     return told
+
+
+def events_for(kind: str) -> list[Event]:
+    return OVER_THE_HOUR if kind == "calendar" else EVENTS
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +71,7 @@ def in_order(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[s
 
     def told(kind: str) -> dict[str, Any]:
         if kind not in known:
-            known[kind] = told_of(tmp_path_factory.mktemp("order"), kind, [EVENTS], [(0, 50)] * 20)
+            known[kind] = told_of(tmp_path_factory.mktemp("order"), kind, [events_for(kind)], [(0, 50)] * 20)
         return known[kind]
 
     return told
@@ -87,10 +96,25 @@ def test_the_windows_are_of_their_kind(kind: str, in_order: Callable[[str], dict
         ends = {(end - start == 20_000, rows >= 150) for start, end, rows, _ in spans[:-1]}
         assert all(by_time or by_count for by_time, by_count in ends)
         assert len(ends) > 1
-    assert next(a["status"] for a in told["alerts"].values()) == "opened"
+    assert min(told["alerts"].values(), key=lambda a: a["at"])["status"] == "opened"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+def test_everything_that_depends_on_rows_or_their_order_has_something_to_say(in_order: Callable[[str], dict[str, Any]]) -> None:
+    told = in_order("sliding")
+    opened = min(told["alerts"].values(), key=lambda a: a["at"])
+    assert (opened["causes"][0]["column"], opened["causes"][0]["term"]) == ("x x y", "correlation")
+    assert any(f["changes"] for f in told["findings"].values())
+    joint = [f["multivariate"] for f in told["findings"].values() if "auc" in (f["multivariate"] or {})]
+    assert joint
+    assert all(m["n"] < len(EVENTS) / 80 * 30 for m in joint)  # sampled
+
+
+def test_what_the_hour_explains_opens_nothing(in_order: Callable[[str], dict[str, Any]]) -> None:
+    assert any(entry.column == "x" and entry.seasons for entry in DAILY[0].terms)
+    assert min(a["at"] for a in in_order("calendar")["alerts"].values()) > HOUR + 5_000
+
+
+@pytest.mark.parametrize("kind", [*KINDS, *CALENDAR])
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_shuffled_within_the_lateness_everything_is_the_same(
@@ -99,7 +123,7 @@ def test_shuffled_within_the_lateness_everything_is_the_same(
     rng = np.random.default_rng(data.draw(st.integers(0, 1 << 30), label="seed"))
     several = data.draw(st.integers(1, 3), label="partitions")
     # An event that arrives up to the lateness after its time is behind no event by more than that.
-    arrival = sorted(EVENTS, key=lambda e: (e.time + int(rng.integers(0, LATENESS)), e.name))
+    arrival = sorted(events_for(kind), key=lambda e: (e.time + int(rng.integers(0, LATENESS)), e.name))
     partitions: list[list[Event]] = [[] for _ in range(several)]
     for event in arrival:
         partitions[int(rng.integers(several))].append(event)
