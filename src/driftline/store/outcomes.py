@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from math import ceil
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, select
 
 from driftline.store import bulk
 from driftline.store.outcome_rows import Halves, OutcomeRow, outcome_of
@@ -60,32 +59,25 @@ def purge(target: Target, before: int) -> int:
 def purge_some(target: Target, before: int) -> int:
     """Delete a few thousand at the most of what ``purge`` would; return how many, 0 when nothing (that nobody holds) is left."""
     with reading(target) as conn:
-        old = next((model for model in _models(conn) if conn.scalar(_older(model, before).limit(1)) is not None), None)
-    if old is None:
+        old = conn.scalars(_models_with(before).limit(_PURGE_ROWS)).all()
+    if not old:
         return 0
+    gone = 0
     with writing(target) as conn:
-        return _purge_some(conn, old, before)
+        for model in old:
+            # Rows that a join holds at this moment are left for the next time, in place of waiting for them in an order of our own.
+            gone += bulk.delete_some(conn, t, t.c.model == model, t.c.time < before, limit=_PURGE_ROWS - gone)
+            if gone >= _PURGE_ROWS:
+                break
+    return gone
 
 
-def _older(model: str, before: int) -> Select[tuple[str]]:
-    return select(t.c.event_id).where(t.c.model == model, t.c.time < before)
-
-
-def _purge_some(conn: Connection, model: str, before: int) -> int:
-    # Rows that a join holds at this moment are left for the next time, in place of waiting for them in an order of
-    # our own.
-    old = _older(model, before).limit(_PURGE_ROWS)
-    keys = [{"model": model, "event_id": event_id} for event_id in conn.scalars(old.with_for_update(skip_locked=True))]
-    bulk.delete(conn, t, keys)
-    return len(keys)
-
-
-def _models(conn: Connection) -> Iterator[str]:
-    """Each model, by a seek in the index for each: DISTINCT would read the whole of it."""
-    model = conn.scalar(select(func.min(t.c.model)))
-    while model is not None:
-        yield model
-        model = conn.scalar(select(func.min(t.c.model)).where(t.c.model > model))
+def _models_with(before: int) -> Select[tuple[str]]:
+    """The models that have older rows, by a seek in the index or two for each model: DISTINCT would read the whole of it."""
+    model = select(func.min(t.c.model).label("model")).cte("m", recursive=True)
+    following = select(func.min(t.c.model)).where(t.c.model > model.c.model).correlate(model).scalar_subquery()
+    model = model.union_all(select(following).select_from(model).where(model.c.model.is_not(None)))
+    return select(model.c.model).where(exists().where(t.c.model == model.c.model, t.c.time < before))
 
 
 def _complete(model: str) -> ColumnElement[bool]:

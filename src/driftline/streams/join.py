@@ -16,7 +16,7 @@ from driftline.contracts.times import parse_duration
 from driftline.contracts.topics import INFERENCE_EVENTS, LABEL_EVENTS, Topic, topic_name
 from driftline.health.ages import show_age
 from driftline.health.samples import Samples
-from driftline.store import join, outcomes
+from driftline.store import join
 from driftline.store.join import JoinChange
 from driftline.store.outbox import OutboxRow
 from driftline.store.outcome_rows import OutcomeChange
@@ -24,6 +24,7 @@ from driftline.streams.admission import Admission
 from driftline.streams.continuity import Continuity, Fit
 from driftline.streams.dead_letters import letter_row
 from driftline.streams.joining import CountedAs, delta_rows, read_labels
+from driftline.streams.letting_go import OldOutcomes
 from driftline.streams.predictions import Poll, PredictionReader
 from driftline.streams.progress import ProgressTeller, Reached
 from driftline.streams.publishing import Publisher
@@ -41,8 +42,6 @@ Read = Callable[[Sequence[Record], Settings], Poll]
 _TELL_EVERY_S = 0.2
 #: After a batch of so many records the next one is not far.
 _MORE_FOLLOW = 256
-#: Where nothing was too old, nothing will be for a while.
-_NOTHING_OLD_S = 60.0
 
 
 class Join:
@@ -63,7 +62,7 @@ class Join:
         self._opened: set[TP] = set()
         self._told_at = 0.0
         self._continuity = Continuity()
-        self._look_again = 0.0
+        self._old = OldOutcomes(sql, engine, parse_duration(settings.retention.outcomes))
         self._working = asyncio.Lock()
         teller = ProgressTeller(f"join/{self._source}", settings.kafka.partitions, self._publisher)
         self._progress = SourceProgress(app, self._topic, teller, parse_duration(settings.worker.idle_timeout))
@@ -121,16 +120,10 @@ class Join:
                 await self._tell(tp, await self._known(tp))
             await self._progress.tell({tp.partition: reached for tp, reached in self._reached.items()})
             await self._progress.look_for_idle(self._reached_now)
-            await self._let_go()
-
-    async def _let_go(self) -> None:
-        """Delete a few outcomes that are older than the retention; the owner of the first partition of predictions does it for all."""
-        first = self._reached.get(TP(self._topic, 0)) if self._source == INFERENCE_EVENTS.name else None
-        if first is None or first.watermark == 0 or time.monotonic() < self._look_again:
-            return
-        before = first.watermark - parse_duration(self._settings.retention.outcomes)
-        gone = await self._sql.run(outcomes.purge_some, self._engine, before)
-        self._look_again = time.monotonic() + (0.0 if gone else _NOTHING_OLD_S)
+            first = self._reached.get(TP(self._topic, 0)) if self._source == INFERENCE_EVENTS.name else None
+        # The owner of the first partition of predictions does it for all; batches are taken in meanwhile.
+        if first is not None:
+            await self._old.let_go(first.watermark)
 
     async def _tell(self, tp: TP, reached: Reached, *, silent: bool = False, more: bool = False) -> None:
         """Publish what is left to be said (nothing where a transaction was ``silent``), and how far that reaches: at once, unless more follows."""
