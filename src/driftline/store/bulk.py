@@ -108,11 +108,10 @@ def delete_some(conn: Connection, of: Table, *where: ColumnElement[bool], limit:
     """
     place: ColumnElement[Any] = literal_column("ctid" if _is_postgresql(conn) else "rowid")
     some = select(place).select_from(of).where(*where).limit(limit).correlate(None)
-    if _is_postgresql(conn):
-        here = place == func.any(func.array(some.with_for_update(skip_locked=True).scalar_subquery()))
-    else:
-        here = place.in_(some)
-    return conn.execute(of.delete().where(here)).rowcount
+    if not _is_postgresql(conn):
+        return conn.execute(of.delete().where(place.in_(some))).rowcount
+    held = func.array(some.with_for_update(skip_locked=True).scalar_subquery())
+    return conn.execute(of.delete().where(place == func.any(held))).rowcount
 
 
 def append(conn: Connection, into: Table, rows: Sequence[Row]) -> None:

@@ -7,7 +7,7 @@ from itertools import chain, groupby
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Engine, bindparam, select
+from sqlalchemy import Connection, Engine, bindparam, func, select
 
 from driftline.contracts.errors import StaleState
 from driftline.store import bulk, outbox
@@ -102,6 +102,13 @@ def position(target: Target, source: str, partition: int) -> JoinPosition | None
     with reading(target) as conn:
         row = conn.execute(select(t).where(t.c.source == source, t.c.partition == partition)).mappings().first()
     return None if row is None else JoinPosition(**row)
+
+
+def watermark(target: Target, source: str) -> int:
+    """Return the greatest watermark of a topic's partitions, whoever joins them; 0 when nothing was ever read."""
+    t = join_cursors
+    with reading(target) as conn:
+        return conn.scalar(select(func.max(t.c.watermark)).where(t.c.source == source)) or 0
 
 
 def cursor(target: Target, source: str, partition: int) -> int | None:

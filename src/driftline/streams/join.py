@@ -62,7 +62,7 @@ class Join:
         self._opened: set[TP] = set()
         self._told_at = 0.0
         self._continuity = Continuity()
-        self._old = OldOutcomes(sql, engine, parse_duration(settings.retention.outcomes))
+        self._old = OldOutcomes(sql, engine, self._source, parse_duration(settings.retention.outcomes))
         self._working = asyncio.Lock()
         teller = ProgressTeller(f"join/{self._source}", settings.kafka.partitions, self._publisher)
         self._progress = SourceProgress(app, self._topic, teller, parse_duration(settings.worker.idle_timeout))
@@ -120,10 +120,9 @@ class Join:
                 await self._tell(tp, await self._known(tp))
             await self._progress.tell({tp.partition: reached for tp, reached in self._reached.items()})
             await self._progress.look_for_idle(self._reached_now)
-            first = self._reached.get(TP(self._topic, 0)) if self._source == INFERENCE_EVENTS.name else None
-        # The owner of the first partition of predictions does it for all; batches are taken in meanwhile.
-        if first is not None:
-            await self._old.let_go(first.watermark)
+        # One worker does it for all: whoever has the first partition of predictions, silent or not. Batches are taken in meanwhile.
+        if self._source == INFERENCE_EVENTS.name and TP(self._topic, 0) in self._app.consumer.assignment():
+            await self._old.let_go()
 
     async def _tell(self, tp: TP, reached: Reached, *, silent: bool = False, more: bool = False) -> None:
         """Publish what is left to be said (nothing where a transaction was ``silent``), and how far that reaches: at once, unless more follows."""
