@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +32,33 @@ class Letters:
         self.settings = settings
         self.prefix = settings.kafka.topic_prefix
 
-    def bury(self, offset: int, *, topic: str = "inference-events", code: str = "not_json", value: bytes | None = BYTES, times: int = 1) -> str:
-        """Write a letter, as often as a crash may have it written; return its id."""
+    def bury(
+        self,
+        offset: int,
+        *,
+        topic: str = "inference-events",
+        code: str = "not_json",
+        value: bytes | None = BYTES,
+        times: int = 1,
+        places: Sequence[int | None] = (None,),
+    ) -> str:
+        """Write a letter, as often as a crash may have it written, by its key or in the partitions named; return its id."""
         letter = dead_letter(
             b"key-%d" % offset, value, [("trace", b"\xfe"), ("none", None)], topic=self.prefix + topic, partition=1, offset=offset, stage="join",
             error=DecodeError("it is no JSON", code=code), most=1 << 20,
         )  # fmt: skip
         producer = KafkaProducer(bootstrap_servers=self.settings.kafka.bootstrap_servers, max_request_size=4 << 20)
-        for _ in range(times):
-            producer.send(self.prefix + "dead-letters", key=letter.key, value=letter.value, headers=letter.headers)
+        for partition in [*places] * times:
+            producer.send(self.prefix + "dead-letters", key=letter.key, value=letter.value, headers=letter.headers, partition=partition)
         producer.close()
         return (dict(letter.headers)["driftline.letter.id"] or b"").decode()
+
+    def flood(self, partition: int, records: int) -> None:
+        """Write so many other records into a partition of the letters."""
+        producer = KafkaProducer(bootstrap_servers=self.settings.kafka.bootstrap_servers)
+        for _ in range(records):
+            producer.send(self.prefix + "dead-letters", value=b"", partition=partition)
+        producer.close()
 
 
 @pytest.fixture
@@ -114,6 +130,20 @@ def test_a_replay_brings_a_record_back_as_it_was_and_happens_once(letters: Lette
     assert data("list")["letters"][0]["replayed"] == 2
 
 
+def test_that_a_letter_was_replayed_is_known_as_long_as_the_letter_is(letters: Letters) -> None:
+    quiet = [letters.bury(offset, places=[1]) for offset in range(6)]  # by their ids, which the key of a note is, they would lie in either
+    both = letters.bury(7, places=[0, 1])  # a record without a key has its letter anywhere, and after a crash elsewhere
+    assert data("replay", "--reason", "not_json")["replayed"] == 7
+    letters.flood(0, 60)
+    assert {one["letter_id"] for one in data("list", "--last", "50")["letters"]} == {*quiet, both}
+    assert data("replay", "--reason", "not_json", "--last", "50")["replayed"] == 0
+    assert {one["replayed"] for one in data("list", "--last", "50")["letters"]} == {1}
+    assert data("list")["letters"][0]["replayed"] == 1  # two notes of one replay are one
+    assert data("replay", both, "--again")["replayed"] == 1
+    assert data("replay", both, "--again")["replayed"] == 1
+    assert data("replay", both, "--again")["replayed"] == 0
+
+
 def test_letters_are_replayed_by_reason_and_never_all_by_mistake(letters: Letters) -> None:
     for offset in range(5):
         letters.bury(offset, code="too_many_models")
@@ -151,5 +181,5 @@ def test_attempts_that_a_record_brings_with_it_count() -> None:
         headers=(),
         bytes=0,
     )
-    assert not judge(Kept(letter, 0, 0, 1), "", again=False, most=3).replay
-    assert judge(Kept(letter, 0, 0, 1), "", again=False, most=4).attempt == 4
+    assert not judge(Kept(letter, 0, 0, 1, (0,)), "", again=False, most=3).replay
+    assert judge(Kept(letter, 0, 0, 1, (0,)), "", again=False, most=4).attempt == 4

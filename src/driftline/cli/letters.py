@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import msgspec
 
 from driftline.cli.connection import open_consumer
 from driftline.cli.topics import missing
-from driftline.contracts.deadletters import REPLAYED, DeadLetter, open_letter
+from driftline.contracts.deadletters import ATTEMPT, REPLAYED, DeadLetter, open_letter
 from driftline.contracts.errors import SetupError
 from driftline.contracts.settings import KafkaSettings
 from driftline.contracts.topics import DEAD_LETTERS, topic_name
@@ -23,12 +23,13 @@ _POLL_MOST = 2_000
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """A letter, when it was written (ms, by the clock of who wrote it), how often it was replayed, and how often it is there."""
+    """A letter, when it was written (ms, by the clock of who wrote it), how often it was replayed, how often it is there, and in which partitions."""
 
     letter: DeadLetter
     at: int
     replayed: int
     times: int
+    partitions: tuple[int, ...]
 
 
 class Box(msgspec.Struct, frozen=True):
@@ -110,20 +111,25 @@ def _each(consumer: KafkaConsumer, ends: dict[TopicPartition, int], name: str) -
 
 def _sorted(prefix: str, wanted: Wanted, records: Iterator[Any], unread: int, *, whole: bool) -> Box:
     found: dict[str, tuple[DeadLetter, int]] = {}
-    times, replayed, foreign = Counter[str](), Counter[str](), 0
+    times, foreign = Counter[str](), 0
+    # One replay leaves a note in each partition that holds the letter, each with the number of the attempt.
+    attempts: defaultdict[str, set[bytes]] = defaultdict(set)
+    partitions: defaultdict[str, set[int]] = defaultdict(set)
     for record in records:
-        of = next((content for name, content in record.headers if name == REPLAYED), None)
+        noted = dict(record.headers)
+        of = noted.get(REPLAYED)
         if of is not None:
-            replayed[of.decode(errors="replace")] += 1
+            attempts[of.decode(errors="replace")].add(noted.get(ATTEMPT) or b"")
             continue
         letter = open_letter(record.key, record.value, record.headers)
         if letter is None:
             foreign += 1
         elif wanted.has(letter, record.timestamp, prefix):
             times[letter.letter_id] += 1
+            partitions[letter.letter_id].add(record.partition)
             if letter.letter_id not in found:
                 found[letter.letter_id] = (letter if whole else _light(letter), record.timestamp)
-    letters = [Kept(letter, at, replayed[name], times[name]) for name, (letter, at) in found.items()]
+    letters = [Kept(letter, at, len(attempts.get(name, ())), times[name], tuple(sorted(partitions[name]))) for name, (letter, at) in found.items()]
     return Box(sorted(letters, key=_newest, reverse=True), foreign, unread)
 
 

@@ -1,20 +1,21 @@
 """Dead letters sent back to where they came from, once.
 
 A record and the note that it was replayed (a record among the letters, with the letter's id) are one Kafka transaction, so that neither is ever there
-without the other. Whoever replays shuts out who did so before, and looks at the notes only then: two at a time can't send a letter twice.
+without the other. The note goes to the partition in which the letter lies, to each of them where it lies in several: whoever reads as far back as the
+letter meets the note first. Whoever replays shuts out who did so before, and looks at the notes only then: two at a time can't send a letter twice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from driftline.cli.connection import open_transactions
 from driftline.cli.letters import Kept, Wanted, open_box
-from driftline.contracts.deadletters import ATTEMPT, REPLAYED, DeadLetter
+from driftline.contracts.deadletters import ATTEMPT, REPLAYED
 from driftline.contracts.errors import SetupError
 from driftline.contracts.settings import KafkaSettings
 from driftline.contracts.topics import DEAD_LETTERS, INFERENCE_EVENTS, LABEL_EVENTS, MAX_SUMMARY_BYTES, RETRAIN_TRIGGERS, SUMMARIES, topic_name
@@ -78,31 +79,33 @@ def replay(kafka: KafkaSettings, wanted: Wanted, *, last: int, limit: int, again
     return [verdict for _, verdict in judged]
 
 
-def _judged(kafka: KafkaSettings, wanted: Wanted, last: int, limit: int, *, again: bool, most: int) -> list[tuple[DeadLetter, Verdict]]:
+def _judged(kafka: KafkaSettings, wanted: Wanted, last: int, limit: int, *, again: bool, most: int) -> list[tuple[Kept, Verdict]]:
     box = open_box(kafka, wanted, last=last, whole=True)
-    judged = [(kept.letter, judge(kept, kafka.topic_prefix, again=again, most=most)) for kept in reversed(box.letters)]
+    judged = [(kept, judge(kept, kafka.topic_prefix, again=again, most=most)) for kept in reversed(box.letters)]
     sent = [i for i, (_, verdict) in enumerate(judged) if verdict.replay]
     return judged if len(sent) <= limit else judged[: sent[limit]]
 
 
-def _send(producer: KafkaProducer, kafka: KafkaSettings, judged: Sequence[tuple[DeadLetter, Verdict]]) -> None:
+def _send(producer: KafkaProducer, kafka: KafkaSettings, judged: Sequence[tuple[Kept, Verdict]]) -> None:
     from kafka.errors import KafkaError
 
     try:
         producer.begin_transaction()
-        for letter, verdict in judged:
+        for kept, verdict in judged:
+            letter = kept.letter
             attempt = (ATTEMPT, str(verdict.attempt).encode())
             # kafka-python sends no header without content: an empty one stands for it.
             headers = [*((name, content or b"") for name, content in letter.headers if name != ATTEMPT), attempt]
             producer.send(letter.topic, key=letter.key, value=letter.value, headers=headers, partition=letter.partition)
             note = [(REPLAYED, letter.letter_id.encode()), attempt]
-            producer.send(topic_name(DEAD_LETTERS, kafka), key=letter.letter_id.encode(), value=b"", headers=note)
+            for partition in kept.partitions:
+                producer.send(topic_name(DEAD_LETTERS, kafka), key=letter.letter_id.encode(), value=b"", headers=note, partition=partition)
         producer.commit_transaction()
     except KafkaError as error:
         raise SetupError(f"the broker does not take the replay: {error}. What was not sent is not noted as replayed") from error
 
 
-def _chunks(judged: Iterable[tuple[DeadLetter, Verdict]]) -> Iterator[list[tuple[DeadLetter, Any]]]:
+def _chunks(judged: Iterable[tuple[Kept, Verdict]]) -> Iterator[list[tuple[Kept, Verdict]]]:
     rest = iter(judged)
     while some := list(islice(rest, _TOGETHER)):
         yield some
