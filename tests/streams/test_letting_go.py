@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from faust.types import TP
 from sqlalchemy import Engine, func, select
 from tests.store.builders import T0, prediction
+from tests.streams.standin import app_of
 
 from driftline.contracts.settings import build_settings
 from driftline.contracts.topics import INFERENCE_EVENTS
@@ -94,28 +93,14 @@ def test_where_nothing_is_old_nothing_is_looked_for_for_a_while(engine: Engine) 
     assert asyncio.run(old.let_go()) == _RATE
 
 
-def _app(*partitions: int) -> Any:
-    """What a half of the join needs of its app, with these partitions of its topic; the broker does not say where they end."""
-
-    async def end_offsets(*_: TP) -> None:
-        raise TimeoutError
-
-    async def send(*_: object) -> asyncio.Future[None]:
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        done.set_result(None)
-        return done
-
-    consumer = SimpleNamespace(epoch=1, assignment=lambda: {TP(SOURCE, p) for p in partitions}, end_offsets=end_offsets)
-    return SimpleNamespace(consumer=consumer, producer=SimpleNamespace(send=send), telemetry=SimpleNamespace(views=[], count=lambda *_: None))
-
-
 @pytest.mark.parametrize("first_is_mine", [True, False])
 def test_that_the_first_partition_is_silent_stops_nothing_and_its_owner_alone_lets_go(engine: Engine, *, first_is_mine: bool) -> None:
     settings = build_settings({"retention": {"outcomes": "1h"}, "kafka": {"partitions": 4}})
     hour = 3_600_000
     _arrive(engine, T0, None)
     _arrive(engine, T0 + hour + 1, 1)  # of partition 1, whose owner may be another; nothing ever came in partition 0
-    predictions, labels = joins(_app(0, 2) if first_is_mine else _app(1, 3), settings, engine, SqlThread())
+    mine = (0, 2) if first_is_mine else (1, 3)
+    predictions, labels = joins(app_of([TP(SOURCE, p) for p in mine]), settings, engine, SqlThread())
     asyncio.run(predictions.look_for_idle())
     asyncio.run(labels.look_for_idle())
     assert _rows(engine) == (_RATE if first_is_mine else 2 * _RATE)
