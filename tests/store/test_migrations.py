@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -12,11 +12,16 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, inspect, text
 from tests.store.at_0001 import ROWS
+from tests.store.at_later import ROWS as LATER
 from tests.store.builders import T0, finding, prediction, version
 
+from driftline.contracts.cutting import Cut
 from driftline.contracts.errors import SchemaOutdated
 from driftline.contracts.settings import Settings
+from driftline.contracts.summaries import Counted
 from driftline.store import (
+    admissions,
+    block_cuts,
     closings,
     database,
     decisions,
@@ -50,14 +55,31 @@ def old(database_url: str) -> Iterator[Engine]:
         config = database._config()
         config.attributes["connection"] = conn
         command.upgrade(config, "0001")
-        for table, rows in ROWS.items():
-            names = ", ".join(f'"{name}"' for name in rows[0])
-            values = ", ".join(f":{name}" for name in rows[0])
-            conn.execute(text(f"INSERT INTO {table} ({names}) VALUES ({values})"), rows)
+        write(conn, ROWS)
         if conn.dialect.name == "postgresql":
             conn.execute(text("SELECT setval(pg_get_serial_sequence('outbox', 'id'), (SELECT max(id) FROM outbox))"))
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def grown(old: Engine) -> Engine:
+    """That database at the newest revision, reached a revision at a time; at each its program wrote what the revision gave a place to."""
+    with writing(old) as conn:
+        config = database._config()
+        config.attributes["connection"] = conn
+        for revision, tables in sorted(LATER.items()):
+            command.upgrade(config, revision)
+            write(conn, tables)
+    migrate(old)
+    return old
+
+
+def write(conn: Connection, tables: Mapping[str, list[dict[str, Any]]]) -> None:
+    for table, rows in tables.items():
+        names = ", ".join(f'"{name}"' for name in rows[0])
+        values = ", ".join(f":{name}" for name in rows[0])
+        conn.execute(text(f"INSERT INTO {table} ({names}) VALUES ({values})"), rows)
 
 
 def held(conn: Connection, table: str, names: list[str]) -> list[dict[str, Any]]:
@@ -100,6 +122,40 @@ def test_every_row_comes_forward_unchanged_in_what_it_said(old: Engine) -> None:
             there = {column["name"] for column in inspector.get_columns(table)}
             names = [name for name in rows[0] if name in there]
             assert same(held(conn, table, names), [{name: row[name] for name in names} for row in rows]), table
+
+
+def test_every_column_of_today_has_rows_that_came_forward_to_it(grown: Engine) -> None:
+    inspector = inspect(grown)
+    filled = {(table, name) for tables in (ROWS, *LATER.values()) for table, rows in tables.items() for row in rows for name in row}
+    there = {(table, column["name"]) for table in metadata.tables for column in inspector.get_columns(table)}
+    assert there <= filled, "a revision made these: add rows to tests/store/at_later.py"
+
+
+def test_the_rows_of_every_revision_come_forward_unchanged_in_what_they_said(grown: Engine) -> None:
+    check_revision(grown)
+    inspector = inspect(grown)
+    with reading(grown) as conn:
+        for tables in (ROWS, *LATER.values()):
+            for table, rows in tables.items():
+                there = {column["name"] for column in inspector.get_columns(table)}
+                names = [name for name in rows[0] if name in there]
+                found = {repr(plain(row)) for row in held(conn, table, names)}
+                assert {repr(plain({name: row[name] for name in names})) for row in rows} <= found, table
+
+
+def test_what_later_revisions_held_is_read_and_gone_on_with(grown: Engine) -> None:
+    counted = {row.event_id: row.counted for row in outcomes.ripe_rows(grown, "m", since=0, until=T0 + 10, known_by=T0 + 10_000)}
+    assert counted["counted"] == Counted("r", T0, late=False, sample=0.25)
+    assert (counted["counted nowhere"], counted["complete"]) == (None, None)
+    assert admissions.admitted(grown, "models") == {"fraud", "déjà"}
+    admissions.admit(grown, "models", ["new", "one too many"], 3)
+    assert admissions.admitted(grown, "models") == {"fraud", "déjà", "new"}
+    assert admissions.admitted(grown, "versions/fraud") == {"2026-11"}
+    cuts = block_cuts.known(grown, 0)
+    assert cuts is not None
+    assert (cuts.at(4_095), cuts.at(4_096), cuts.latest) == (Cut(1024, 0), Cut(512, 300_000), 4_096)
+    cuts = block_cuts.settle(grown, 3, Cut(1024, 300_000), 9_999, fresh=False)
+    assert (cuts.last, cuts.latest) == (Cut(1024, 300_000), 0)
 
 
 def test_the_schema_that_comes_of_it_is_the_code_s(old: Engine) -> None:
