@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,11 @@ def test_a_file_is_enough_and_parquet_is_the_same_as_csv() -> None:
     assert first["realised"] == second["realised"]
     assert (first["budget_hours"], first["alarm_budget"], first["tolerance"]) == (168.0, "1 per 7d", 0.2)
     assert first["rates"]["features"] == pytest.approx(N / 480, rel=0.01) == first["rates"]["outcomes"]
-    assert sum(t["weight"] for t in first["terms"]) == pytest.approx(1)
+    assert sum(t["weight"] for t in first["terms"]) + first["pairs"]["weight"] == pytest.approx(1)
+    # x, slow, kind and said: slow is uncalibrated, and so are its pairs.
+    assert (first["pairs"]["watched"], first["pairs"]["blind"]) == (3, 3)
+    assert first["replayed"] == ["the terms of features", "those of outcomes", "the pairs of columns"]
+    assert first["left_out"] == ["silence"]
     level = next(t for t in first["terms"] if (t["column"], t["term"]) == ("x", "location"))
     assert level["visible"]["week"]["up"] > 0.2
     slow = next(t for t in first["terms"] if (t["column"], t["term"]) == ("slow", "location"))
@@ -110,6 +115,10 @@ def test_another_budget_tolerance_and_rate_are_tried_and_said_in_words() -> None
     assert "it wanders by itself" in shown
     assert "False episodes: nothing was drawn." in shown
     assert shown.count("\nx ") == 5
+    # label and said are features here.
+    assert "columns and 6 pairs whose weights sum to 1" in shown
+    assert re.search(r"\n6 pairs +correlation ", shown)
+    assert re.search(r"4 more are uncalibrated, or have a column of weight 0\. The row above is of the middle one, \w+ x \w+, in sd", shown)
 
 
 def test_a_stored_reference_is_drawn_from_its_own_rows_and_what_pii_took_out_is_no_missing_value() -> None:
@@ -118,6 +127,9 @@ def test_a_stored_reference_is_drawn_from_its_own_rows_and_what_pii_took_out_is_
     found = told("m", "--budgets", "4")
 
     assert found["drawn_from"].startswith("1,000 of the reference's 4,000 rows in blocks of time")
+    assert found["pairs"] is None  # slow is uncalibrated, x was taken out: kind alone is no pair
+    assert found["no_pairs"].startswith("the columns' relations are uncalibrated")
+    assert found["replayed"] == ["the terms of features"]
     assert found["realised"]["rows"] == pytest.approx(1_000, abs=60)
     assert found["realised"]["kept"]
     assert found["rate_from"] == "the reference's own"
@@ -128,9 +140,27 @@ def test_a_reference_without_rows_is_drawn_from_its_counts_and_says_so() -> None
     found = told("m", "--budgets", "4", "--rate", "50/h")
 
     assert "as if its rows were independent" in found["drawn_from"]
+    assert found["pairs"] is None
+    assert found["no_pairs"] == "0 of the reference's rows are stored; 500 are needed"
     assert found["realised"]["rate"] == pytest.approx(50, rel=0.1)
     assert found["realised"]["kept"]
     assert "False episodes: " in run("m", "--budgets", "1").stdout
+
+
+def test_pairs_are_drawn_with_the_rows_unless_they_are_muted_and_what_is_left_out_is_said() -> None:
+    stored(1_000)
+    found = told("m", "--budgets", "1")
+    assert found["pairs"]["pair"] == "x x kind"
+    assert found["replayed"] == ["the terms of features", "the pairs of columns"]
+    Path("driftline.yaml").write_text(
+        "models: {m: {task: regression, pane: 1h, window: 1d, alarm_budget: 1 per 7d, weights: {pairs: 0}, deciders: [adwin]}}\n"
+    )
+    muted = told("m", "--budgets", "1")
+    assert (muted["pairs"], muted["no_pairs"]) == (None, "pairs has weight 0 in the settings")
+    assert sum(t["weight"] for t in muted["terms"]) == pytest.approx(1) == sum(t["weight"] for t in found["terms"]) + found["pairs"]["weight"]
+    shown = run("m", "--budgets", "1").stdout
+    assert "Pairs of columns are not watched: pairs has weight 0 in the settings." in shown
+    assert "Replayed: the terms of features. Left out: silence, adwin (outside the budget)." in shown
 
 
 def test_what_is_wrong_is_one_plain_line() -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 from driftline.cli.demo.comparing import show_comparison
 from driftline.cli.demo.comparison import Comparison, compare
 from driftline.cli.demo.flights import CATEGORICAL, FEATURES, Cell, Flights
-from driftline.cli.demo.stage import decider_config
+from driftline.cli.demo.stage import model_settings
 from driftline.contracts.times import DAY_MS
 
 _START = 1_356_998_400_000  # 2013-01-01
@@ -39,7 +39,7 @@ def _flights(change_day: int) -> Flights:
 
 @pytest.fixture(scope="module")
 def told() -> Comparison:
-    return compare(_flights(90), decider_config())
+    return compare(_flights(90), model_settings())
 
 
 def test_what_changes_is_found_by_all_and_ours_names_nothing_else(told: Comparison) -> None:
@@ -51,7 +51,7 @@ def test_what_changes_is_found_by_all_and_ours_names_nothing_else(told: Comparis
     assert ours["temp"].after == len(ours["temp"].dates) == 1
     # Day 90 is the first of April.
     assert "2013-04-01" <= ours["temp"].dates[0] <= "2013-04-04"
-    assert ours["temp"].causes[0].startswith("location up by")
+    assert ours["temp"].causes[0].startswith("temp is higher by")
     assert not any(said.inside for said in ours.values())
     assert "temp is higher" in told.alerts[0]
 
@@ -71,5 +71,5 @@ def test_categories_have_no_adwin_and_missing_values_silence_none(told: Comparis
 def test_it_is_shown_and_told_as_json(told: Comparison) -> None:
     out = StringIO()
     show_comparison(told, Console(file=out, width=170))
-    assert "location up by" in out.getvalue()
+    assert "temp is higher by" in out.getvalue()
     assert json.loads(msgspec.json.encode(told))["by_feature"]["temp"]["driftline"]["after"] == 1

@@ -27,6 +27,7 @@ from driftline.detectors.places import places_of
 from driftline.detectors.reference import build_reference
 from driftline.detectors.rows import Rows
 from driftline.detectors.values import MISSING
+from driftline.detectors.whole import Whole
 from driftline.reports.rows import table_of
 from driftline.streams.detect.causes import causes_of, window_causes
 from driftline.streams.detect.wording import finding_sentence
@@ -119,7 +120,7 @@ def _whole_way(reference: Reference, live: Rows) -> None:
     assert "nan" not in sentence
     seen = Seen(counts=pane.counts, hours=hours, since=START, until=START + DAY_MS, evidence=state.encode(), episode=None)
     for column in reference.columns:
-        _all_finite(explain_column(reference, column.name, CONFIG, "1 per 30d", seen))
+        _all_finite(explain_column(Whole.of(reference, CONFIG, ()), column.name, "1 per 30d", seen))
     before = [SampleRow(i, f"r{i}", int(at), "1", {name: values[i] for name, values in FILLED.items()}) for i, at in enumerate(TIMES[:20])]
     table_of(reference, [], before, pane.sample)
 

@@ -9,9 +9,10 @@ from tests.detectors.made import START, autoregressive, numeric_reference
 from driftline.contracts.reference import Reference
 from driftline.contracts.times import DAY_MS, HOUR_MS
 from driftline.detectors.bootstrap import course_of, plan_of
-from driftline.detectors.decider import Decider, DeciderConfig
+from driftline.detectors.decider import DeciderConfig
 from driftline.detectors.nullrun import NullRun, null_run
 from driftline.detectors.reference import build_reference
+from driftline.detectors.whole import Whole
 
 N, EACH_S = 20_000, 60
 TIMES = START + np.arange(N, dtype=np.int64) * EACH_S * 1000
@@ -21,7 +22,7 @@ def run_of(reference: Reference, values: np.ndarray[tuple[int, int], np.dtype[np
     plan = plan_of(reference.span_start, reference.span_end, 1_800_000, 24.0 * 20)
     assert plan is not None
     courses = [course_of(reference, "features", {f"f{i}": values[:, i] for i in range(values.shape[1])}, TIMES, plan)]
-    return null_run(Decider(reference, DeciderConfig(24.0, 0.05)), courses, plan, seed=seed)
+    return null_run(Whole.of(reference, DeciderConfig(24.0, 0.05), ()), courses, plan, seed=seed)
 
 
 def test_the_budget_is_kept_on_regimes_and_without_tempering_it_is_seen_not_to_be() -> None:
@@ -59,7 +60,7 @@ def test_a_column_that_is_the_calendar_itself_stays_within_its_budget() -> None:
     plan = plan_of(reference.span_start, reference.span_end, HOUR_MS, 24.0 * 60, 168)
     assert plan is not None
 
-    told = null_run(Decider(reference, DeciderConfig(24.0, 0.2)), [course_of(reference, "features", values, times, plan)], plan, seed=1)
+    told = null_run(Whole.of(reference, DeciderConfig(24.0, 0.2), ()), [course_of(reference, "features", values, times, plan)], plan, seed=1)
 
     assert told.kept
     assert told.false_episodes < told.allowed / 4

@@ -12,6 +12,7 @@ from driftline.detectors.layout import layout_of
 from driftline.detectors.preview import own_rates, term_previews, traffic_preview
 from driftline.detectors.reference import build_reference
 from driftline.detectors.terms import term_tables
+from driftline.detectors.whole import Whole
 
 N = 6_000
 TIMES = START + np.arange(N, dtype=np.int64) * (60 * DAY_MS // N)
@@ -44,7 +45,7 @@ def reference() -> Reference:
 
 def test_weights_are_shared_out_and_every_term_is_told(reference: Reference) -> None:
     rates = own_rates(reference)
-    told = term_previews(reference, CONFIG, rates)
+    told = term_previews(Whole.of(reference, CONFIG, ()), rates)
     tables = term_tables(reference, CONFIG)
 
     assert [(t.kind, t.column, t.term) for t in told] == [(k, *term) for k, table in tables.items() for term in table.terms]
@@ -68,7 +69,7 @@ def test_weights_are_shared_out_and_every_term_is_told(reference: Reference) -> 
     ],
 )
 def test_what_is_blind_says_why(reference: Reference, column: str, term: str, says: str) -> None:
-    told = next(t for t in term_previews(reference, CONFIG, own_rates(reference)) if (t.column, t.term) == (column, term))
+    told = next(t for t in term_previews(Whole.of(reference, CONFIG, ()), own_rates(reference)) if (t.column, t.term) == (column, term))
 
     assert not told.calibrated
     assert says in (told.why or "")
@@ -76,7 +77,11 @@ def test_what_is_blind_says_why(reference: Reference, column: str, term: str, sa
 
 def test_more_events_show_smaller_shifts_and_none_show_none(reference: Reference) -> None:
     few, many, none = (
-        next(t for t in term_previews(reference, CONFIG, {"features": rate, "outcomes": 0.0}) if (t.column, t.term) == ("steady", "location")).visible
+        next(
+            t
+            for t in term_previews(Whole.of(reference, CONFIG, ()), {"features": rate, "outcomes": 0.0})
+            if (t.column, t.term) == ("steady", "location")
+        ).visible
         for rate in (10.0, 1_000.0, 0.0)
     )
 
@@ -88,7 +93,7 @@ def test_more_events_show_smaller_shifts_and_none_show_none(reference: Reference
 def test_a_reference_that_knows_nothing_of_its_terms_says_so(reference: Reference) -> None:
     bare = msgspec.structs.replace(reference, terms=(), outcome_terms=())
 
-    told = term_previews(bare, CONFIG, own_rates(bare))
+    told = term_previews(Whole.of(bare, CONFIG, ()), own_rates(bare))
 
     assert {t.why for t in told} == {"the reference says nothing about its wandering"}
 
@@ -101,7 +106,7 @@ def test_traffic_that_alarms_within_a_day_does_so_and_half_of_it_does_not() -> N
         model="m", version="1", task="regression", effective_from=0, origin="built", times=times, features={"x": rng.standard_normal(30_000)},
         all_events=True,
     )  # fmt: skip
-    told = traffic_preview(made, CONFIG)
+    told = traffic_preview(Whole.of(made, CONFIG, ()))
     assert told is not None
     assert told.rate == pytest.approx(30_000 / 720, rel=0.01)
     more, fewer = told.visible["day"]
@@ -125,4 +130,4 @@ def test_traffic_that_alarms_within_a_day_does_so_and_half_of_it_does_not() -> N
 
 
 def test_traffic_is_not_told_of_a_reference_that_is_a_part_of_its_events(reference: Reference) -> None:
-    assert traffic_preview(reference, CONFIG) is None
+    assert traffic_preview(Whole.of(reference, CONFIG, ())) is None

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from driftline.cli.wording import term_name, visible_texts
 from driftline.contracts.times import HOUR_MS
+from driftline.detectors.preview import PairsPreview, TermPreview
 
 if TYPE_CHECKING:
     from driftline.cli.calibrating import Calibration
-    from driftline.detectors.preview import TermPreview
 
 _NAMED = 6
 
@@ -29,7 +29,7 @@ def heading_lines(told: Calibration) -> list[str]:
         ),
         (
             f"alarm_budget {told.alarm_budget}: an alarm wants evidence of {told.budget_hours:,.0f} h, summed over {len(able)} terms of "
-            f"{columns} columns whose weights sum to 1, and {math.exp(told.gate):,.0f} to 1 in one of them. "
+            f"{columns} columns{_beside(told)} whose weights sum to 1, and {math.exp(told.gate):,.0f} to 1 in one of them. "
             f"Tolerance {told.tolerance:g} sd, more where the reference is less sure of itself."
         ),
         f"Rate: {rates or 'none'} ({told.rate_from}).",
@@ -49,10 +49,39 @@ def shown(terms: Sequence[TermPreview], *, every: bool) -> list[TermPreview]:
     return list(first.values())
 
 
-def visible_cells(term: TermPreview) -> tuple[str, ...]:
+def visible_cells(term: TermPreview | PairsPreview) -> tuple[str, ...]:
     """Return a term's cells: what, weight, tolerance, the smallest visible shifts."""
     texts = (" or ".join(visible_texts(term.visible[name])) if name in term.visible else "" for name in ("hour", "day", "week"))
-    return (term_name(term.term), f"{term.weight:.2%}", f"{term.tolerance:.3f}", *(text or "none" for text in texts))
+    what = "correlation" if isinstance(term, PairsPreview) else term_name(term.term)
+    return (what, f"{term.weight:.2%}", f"{term.tolerance:.3f}", *(text or "none" for text in texts))
+
+
+def pairs_rows(told: Calibration) -> list[tuple[str, ...]]:
+    """Return the pairs' row of the table; none where no pair is watched."""
+    return [] if told.pairs is None else [(_pairs(told.pairs.watched), *visible_cells(told.pairs))]
+
+
+def pairs_lines(told: Calibration) -> list[str]:
+    """Return what is seen of how columns go together."""
+    pairs = told.pairs
+    if pairs is None:
+        return [f"Pairs of columns are not watched: {told.no_pairs}."]
+    blind = f"; {pairs.blind:,} more are uncalibrated, or have a column of weight 0" if pairs.blind else ""
+    return [
+        (
+            f"How columns go together (weight {pairs.weight:.2%}): {_pairs(pairs.watched)}, in up to {pairs.rate:,.1f} sampled rows an hour{blind}. "
+            f"The row above is of the middle one, {pairs.pair}, in sd of the product of the two."
+        )
+    ]
+
+
+def _pairs(count: int) -> str:
+    return "1 pair" if count == 1 else f"{count:,} pairs"
+
+
+def _beside(told: Calibration) -> str:
+    beside = [*(["the traffic"] if told.traffic is not None else []), *([_pairs(told.pairs.watched)] if told.pairs is not None else [])]
+    return "".join(f"{' and' if i == len(beside) - 1 else ','} {name}" for i, name in enumerate(beside))
 
 
 def traffic_lines(told: Calibration) -> list[str]:
@@ -101,6 +130,7 @@ def realised_lines(told: Calibration) -> list[str]:
             f"panes of {run.pane_hours:g} h, seed {run.seed}."
         )
     ]
+    lines.append(f"Replayed: {', '.join(told.replayed)}. Left out: {', '.join(told.left_out)}.")
     if run.allowed < 3:
         lines.append("So little time can't tell much: a longer reference, or a budget of more alarms, would.")
     return lines

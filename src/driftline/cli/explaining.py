@@ -20,6 +20,7 @@ from driftline.detectors.evidence import DeciderState
 from driftline.detectors.layout import layout_of
 from driftline.detectors.terms import TermTable, term_tables
 from driftline.detectors.visible import FORMULA, Visible, Watch, share_at, visible
+from driftline.detectors.whole import Whole
 from driftline.store.episodes import Episode
 
 
@@ -114,15 +115,15 @@ def kind_of(reference: Reference, column: str) -> PaneKind | None:
     return "outcomes" if any(c.name == column for c in reference.outcomes) else None
 
 
-def explain_column(reference: Reference, column: str, config: DeciderConfig, alarm_budget: str, seen: Seen) -> Explanation:
-    """Return the story of a column that the reference has."""
+def explain_column(whole: Whole, column: str, alarm_budget: str, seen: Seen) -> Explanation:
+    """Return the story of a column that the decider's reference has."""
+    reference, config, decider = whole.reference, whole.config, whole.decider
     kind = kind_of(reference, column)
     if kind is None:
         raise ValueError(f"the reference has no column {column}")
-    decider = Decider(reference, config)
     state = restored(decider, seen.evidence)
     verdict = decider.verdict(state)
-    table = term_tables(reference, config)[kind]
+    table = term_tables(reference, config, whole.extras)[kind]
     # What is left of a tolerance when the user asks for none: the reference's own error.
     bare = term_tables(reference, replace(config, tolerance=0.0, tolerances={}))[kind]
     hours = max(seen.hours, 1e-9)

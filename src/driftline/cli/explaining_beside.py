@@ -14,11 +14,12 @@ from driftline.cli.explaining import Explanation, Seen, TermStory, restored
 from driftline.cli.wording import episode_words, evidence_sentence, past_of, reference_words, stretch_words
 from driftline.contracts.reference import Reference
 from driftline.contracts.summaries import SampleRow
-from driftline.detectors.decider import Decider, DeciderConfig, TermEffect
+from driftline.detectors.decider import Decider, TermEffect
 from driftline.detectors.describe import MIN_ROWS, state_of
 from driftline.detectors.moments import Floats
 from driftline.detectors.multivariate.pairs import TERM, PairTable
 from driftline.detectors.volume import MIN_DAYS, VOLUME, volume_of
+from driftline.detectors.whole import Whole
 from driftline.store.episodes import Episode
 
 
@@ -41,9 +42,9 @@ class _Watched:
     sentences: tuple[str, ...]
 
 
-def explain_volume(reference: Reference, config: DeciderConfig, alarm_budget: str, seen: Seen, n: int, table: PairTable | None) -> Explanation:  # noqa: PLR0917 - as explain_column, and what its evidence is summed with
+def explain_volume(whole: Whole, alarm_budget: str, seen: Seen, n: int) -> Explanation:
     """Return the story of the number of events, of which the closed windows held ``n``. Effects are logs of its multiple of the reference's."""
-    decider = _decider(reference, config, table)
+    reference, config, decider = whole.reference, whole.config, whole.decider
     told, volume = volume_of(reference), decider.volume
     effect = decider.volume_effect(n, seen.since, seen.until) if seen.since is not None and seen.until is not None else None
     if told is None:
@@ -86,11 +87,11 @@ def pair_of(table: PairTable | None, name: str) -> int | None:
     return next((k for k, (left, right) in enumerate(names) if name in (f"{left} x {right}", f"{right} x {left}")), None)
 
 
-def explain_pair(  # noqa: PLR0917 - as explain_column, and the pair
-    reference: Reference, config: DeciderConfig, alarm_budget: str, seen: Seen, table: PairTable, place: int, rows: Sequence[SampleRow]
-) -> Explanation:
-    """Return the story of a pair of columns over the sampled ``rows`` of closed panes, which cover ``seen.hours``."""
-    decider = _decider(reference, config, table)
+def explain_pair(whole: Whole, alarm_budget: str, seen: Seen, place: int, rows: Sequence[SampleRow]) -> Explanation:
+    """Return the story of one of the decider's pairs of columns over the sampled ``rows`` of closed panes, which cover ``seen.hours``."""
+    reference, config, decider, table = whole.reference, whole.config, whole.decider, whole.pairs
+    if table is None:
+        raise ValueError("the decider watches no pairs")
     left, right = table.names(place)
     name = f"{left} x {right}"
     found = [e for e in table.effects(rows, max(seen.hours, 1e-9)) if (e.left, e.right) == (left, right)] if rows else []
@@ -129,10 +130,6 @@ def explain_pair(  # noqa: PLR0917 - as explain_column, and the pair
             log_r[:, place], cusum[:, place], onset[:, place], max(own.get(left, 0.0), own.get(right, 0.0)) if own else None, tuple(said),
         ),
     )  # fmt: skip
-
-
-def _decider(reference: Reference, config: DeciderConfig, table: PairTable | None) -> Decider:
-    return Decider(reference, config, () if table is None else (table.extra,))
 
 
 def _told(reference: Reference, decider: Decider, alarm_budget: str, seen: Seen, watched: _Watched) -> Explanation:

@@ -14,6 +14,7 @@ from driftline.contracts.summaries import PaneKind
 from driftline.contracts.times import DAY_MS, HOUR_MS, MINUTE_MS
 from driftline.detectors.counting import binned
 from driftline.detectors.layout import layout_of
+from driftline.detectors.multivariate.course import PairCourse
 from driftline.detectors.rows import Held
 
 Ints = npt.NDArray[np.int64]
@@ -61,13 +62,15 @@ def plan_of(since: int, until: int, own_pane: int, hours: float, calendar: int =
 class Course:
     """How one kind of rows went by: ``counts`` of the shape (panes, slots of the layout), pane by pane.
 
-    ``events`` tells how many there were in each pane, where all are there: then their number is judged, too.
+    ``events`` tells how many there were in each pane, where all are there: then their number is judged, too. ``pairs`` has what samples would
+    have kept, where the rows are there and the decider watches pairs of their columns.
     """
 
     kind: PaneKind
     counts: sparse.csr_array
     rows: int
     events: Ints | None = None
+    pairs: PairCourse | None = None
 
     def events_of(self, pane: int) -> int | None:
         """Return how many events a pane held; None where not all are there."""

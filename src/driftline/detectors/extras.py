@@ -1,9 +1,10 @@
 """Evidence from outside the tables: named e-processes with a share of the budget of their own.
 
-What no slot counts (how many events there are, a classifier's p-values on disjoint samples) comes in as e-values:
-numbers with expectation at most 1, given the past, while nothing is wrong. An ``Extra`` names such a process and its
-bets; the decider gives it a share of its start mass, sums its evidence with that of all terms, and names it as a
-carrier like any other. A p-value p becomes an e-value by a calibrator, ``k p^(k - 1)`` say (Vovk and Wang, 2021).
+What no slot counts (how many events there are, how two columns go together) comes in as e-values: numbers with
+expectation at most 1, given the past, while nothing is wrong. An ``Extra`` names such a process and its bets; the
+decider gives it a share of its start mass, sums its evidence with that of all terms, and names it as a carrier like
+any other. There are two: the traffic (``volume``) and the pairs of columns (``multivariate.pairs``). The classifier and
+the principal components of a window describe and are none: on autocorrelated rows no budget can be kept with them.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 import numpy as np
@@ -12,9 +13,12 @@ from driftline.contracts.times import HOUR_MS
 from driftline.detectors.bootstrap import Course, Plan, stationary
 from driftline.detectors.decider import Decider
 from driftline.detectors.evidence import DeciderState
+from driftline.detectors.whole import Whole
 
 #: Blocks are so long on average that the series holds this many: longer ones keep more of its regimes, but repeat one another.
 BLOCKS = 10
+# Numbers of pairs that are kept for panes that are drawn again.
+_HELD = 8_000_000
 
 
 class NullRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,23 +39,26 @@ class NullRun(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
 
 
-def null_run(decider: Decider, courses: Sequence[Course], plan: Plan, *, seed: int, independent: bool = False) -> NullRun:
-    """Let the decider read so many panes drawn from the courses, all kinds in step; the evidence begins anew after each alarm.
+def null_run(whole: Whole, courses: Sequence[Course], plan: Plan, *, seed: int, independent: bool = False) -> NullRun:
+    """Let the whole decider read so many panes drawn from the courses, all kinds in step; the evidence begins anew after each alarm.
 
     Every alarm counts as an episode of its own, which is the harder count: live, what comes back while an episode is open
     belongs to it. ``independent`` draws pane by pane, for courses that have no order.
     """
     mean_block = 1.0 if independent else max(plan.series / BLOCKS, 1.0)
     order = stationary(plan.series, plan.panes, mean_block, np.random.default_rng(seed), period=plan.period)
-    hours, false = plan.pane_ms / HOUR_MS, 0
+    decider, hours, false = whole.decider, plan.pane_ms / HOUR_MS, 0
+    growths = [None if c.pairs is None else lru_cache(max(_HELD // c.pairs.table.theta.size, 1))(c.pairs.growth) for c in courses]
     states = [decider.start() for _ in courses]  # each kind of pane has evidence of its own
     held = [course.counts.indptr for course in courses]
     for at, place in enumerate(order.tolist(), start=1):
-        for i, (course, pointers) in enumerate(zip(courses, held, strict=True)):
+        for i, (course, pointers, growth) in enumerate(zip(courses, held, growths, strict=True)):
             if pointers[place] == pointers[place + 1]:  # a pane without events is never closed
                 continue
             counts = course.counts[[place], :].toarray()[0]
             states[i] = decider.step(states[i], course.kind, counts, at * plan.pane_ms, hours, course.events_of(place))
+            if growth is not None and course.pairs is not None and course.pairs.rows(place):
+                states[i] = whole.take(states[i], growth(place), at * plan.pane_ms, hours, course.pairs.most)
             if may_cross(decider, states[i]) and decider.verdict(states[i]).crossed:
                 false, states[i] = false + 1, decider.start()
     allowed = plan.panes * hours / decider.budget

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
 import numpy as np
 
 from driftline.contracts.reference import Column, GridColumn, Reference, TermCalibration
-from driftline.contracts.summaries import PaneKind
+from driftline.contracts.summaries import PaneKind, SampleRow
 from driftline.contracts.times import HOUR_MS
 from driftline.detectors.calibration import COARSEST, MIN_BLOCKS, MIN_REGIMES, MIN_ROWS
 from driftline.detectors.decider import GATE
 from driftline.detectors.moments import moments_of
+from driftline.detectors.multivariate.pairs import TERM
 from driftline.detectors.terms import DeciderConfig, TermTable, shares, term_tables
 from driftline.detectors.visible import HORIZONS, Visible, Watch, visible
-from driftline.detectors.volume import Volume
+from driftline.detectors.whole import Whole, pair_name
 
 #: Factors of traffic that are looked at, up to; how often an interval of them is halved; hours over which those of a day even out.
 _MOST, _HALVINGS, _LONG = 1000.0, 40, 168 * 52
 
 
 class TermPreview(msgspec.Struct, frozen=True, kw_only=True):
-    """One term. ``weight`` is its share of the start mass (all sum to 1, that of the traffic among them); ``rate`` in rows that it counts an hour.
+    """One term. ``weight`` is its share of the start mass (all sum to 1, those of traffic and pairs among them); ``rate`` in rows that it counts
+    an hour.
 
     Of the two tolerances (in reference sd) the greater counts; ``why`` says what keeps the term from being calibrated. ``visible`` is empty where
     nothing ever is, or no closed form tells.
@@ -55,12 +57,54 @@ class TrafficPreview(msgspec.Struct, frozen=True, kw_only=True):
     visible: dict[str, tuple[float | None, float | None]]
 
 
-def traffic_preview(reference: Reference, config: DeciderConfig) -> TrafficPreview | None:
+class PairsPreview(msgspec.Struct, frozen=True, kw_only=True):
+    """All pairs of columns as one extra: ``watched`` of them share its ``weight``, ``blind`` ones are uncalibrated or have a column of weight 0.
+
+    ``pair`` is the middle one by tolerance of those that are watched; what follows is its own, for ``rate`` sampled rows an hour. ``visible`` in sd
+    of the product of its columns' scores: as much as a correlation of ranks, where the reference has none.
+    """
+
+    weight: float
+    watched: int
+    blind: int
+    pair: str
+    rate: float
+    tolerance: float
+    tolerance_set: float
+    variance_hours: float
+    visible: dict[str, Visible]
+
+
+def pairs_preview(whole: Whole, rows: Sequence[SampleRow], rate: float) -> PairsPreview | None:
+    """Return the preview of the pairs over the reference's own ``rows``, while ``rate`` sampled rows come an hour; None where none are watched."""
+    table = whole.pairs
+    if table is None:
+        return None
+    weight = shares(whole.reference, whole.config, whole.extras)[1][table.extra.name]
+    watched = np.flatnonzero(table.live.any(axis=0))
+    middle = int(sorted(watched.tolist(), key=lambda k: (table.tolerance[k], k))[len(watched) // 2])
+    watch = Watch.of_pair(table, middle, rows, weight / len(table.extra.signs), whole.config.budget_hours)
+    left, right = table.names(middle)
+    own = whole.config.tolerances
+    return PairsPreview(
+        weight=weight,
+        watched=len(watched),
+        blind=len(table.left) - len(watched),
+        pair=pair_name(table, middle),
+        rate=rate,
+        tolerance=float(table.tolerance[middle]),
+        tolerance_set=max(own.get(name, whole.config.tolerance) for name in (left, right)),
+        variance_hours=float(table.variance[middle]),
+        visible=visible(watch, TERM, rate) if weight > 0 else {},
+    )
+
+
+def traffic_preview(whole: Whole) -> TrafficPreview | None:
     """Return the preview of the number of events; None where the reference can't tell how many are normal."""
-    volume = Volume.of(reference, config)
+    reference, config, volume = whole.reference, whole.config, whole.decider.volume
     if volume is None:
         return None
-    weight = shares(reference, config, [volume.extra])[1][volume.extra.name]
+    weight = shares(reference, config, whole.extras)[1][volume.extra.name]
     mass = max(weight / len(volume.extra.signs), 1e-300)
 
     def hours(factor: float) -> float:
@@ -84,14 +128,13 @@ def _least(hours: Callable[[float], float], within: float, furthest: float) -> f
     return far
 
 
-def term_previews(reference: Reference, config: DeciderConfig, rates: Mapping[PaneKind, float]) -> tuple[TermPreview, ...]:
+def term_previews(whole: Whole, rates: Mapping[PaneKind, float]) -> tuple[TermPreview, ...]:
     """Return the preview of each term while so many rows of each kind come an hour."""
+    reference, config = whole.reference, whole.config
     # What is left of a tolerance when the user asks for none: the reference's own error.
-    volume = Volume.of(reference, config)
-    extras = [volume.extra] if volume is not None else []
     bare = term_tables(reference, replace(config, tolerance=0.0, tolerances={}))
     told: list[TermPreview] = []
-    for kind, table in term_tables(reference, config, extras).items():
+    for kind, table in term_tables(reference, config, whole.extras).items():
         columns = {c.name: c for c in reference.columns_of(kind)}
         entries = reference.calibrations_of(kind)
         for i, (name, term) in enumerate(table.terms):

@@ -14,15 +14,18 @@ and at the end of a pane. Of all distributions with effect d the one nearest to 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 
 from driftline.contracts.reference import Column
+from driftline.contracts.summaries import SampleRow
 from driftline.detectors.bets import BETS
 from driftline.detectors.decider import GATE
 from driftline.detectors.moments import POLYNOMIALS, Floats, moments_of
+from driftline.detectors.multivariate.pairs import TERM, PairTable
 from driftline.detectors.terms import TermTable
 
 FORMULA = (
@@ -76,6 +79,16 @@ class Watch:
         counted = table.base[[i], :].nonzero()[1]
         gain = table.gain[i * BETS : (i + 1) * BETS, :][:, counted].toarray()
         return cls(phi, p, gain, table.price[i], table.bet_variance[i], table.mass[i], float(table.tolerance[i]), budget)
+
+    @classmethod
+    def of_pair(cls, table: PairTable, place: int, rows: Sequence[SampleRow], mass: float, budget: float) -> Watch:
+        """Return the watch of a pair of columns; in the place of slots are the reference's own ``rows``, of which each is as likely."""
+        psi = table.psi(rows, place)
+        theta = table.theta[:, place]
+        gain = np.log1p(theta[:, None] * psi)
+        variance = np.full(len(theta), table.variance[place])
+        p = np.full(len(psi), 1 / max(len(psi), 1))
+        return cls(psi, p, gain, table.price[:, place], variance, mass * (theta != 0), float(table.tolerance[place]), budget)
 
     def growth(self, tilted: Floats, rate: float) -> Floats:
         """Return g of each bet, per hour, while the slots have the shares ``tilted``."""
@@ -144,7 +157,7 @@ def visible(watch: Watch, term: str, rate: float) -> dict[str, Visible]:
 def share_at(term: str, phi: Floats, effect: float) -> float | None:
     """Return the share that an effect means, for terms that are shares: phi has two values, (hit - share) / sd. None for the others."""
     top, bottom = float(phi.max(initial=0)), float(phi.min(initial=0))
-    if term in POLYNOMIALS or top <= bottom:
+    if term in POLYNOMIALS or term == TERM or top <= bottom:
         return None
     sd = 1 / (top - bottom)
     return min(max(-bottom * sd + effect * sd, 0.0), 1.0)

@@ -12,6 +12,7 @@ from driftline.alerts.sentences import cause_phrase
 from driftline.cli.explaining import Seen, explain_column
 from driftline.contracts.times import DAY_MS, HOUR_MS
 from driftline.detectors.decider import Decider
+from driftline.detectors.whole import Whole
 from driftline.streams.detect.causes import discreet, plain_causes, window_causes
 from driftline.streams.detect.shares import shared
 
@@ -27,7 +28,7 @@ def test_a_share_is_told_from_what_it_was_to_what_it_is() -> None:
     effects = decider.effects("features", pane.counts, 7.0)
     causes = {(c.column, c.term): c for c in shared(plain_causes(effects, {}, START), reference, "features")}
     seen = Seen(counts=pane.counts, hours=7.0, since=START, until=START + DAY_MS, evidence=None, episode=None)
-    stories = {(c, t.term): t for c in ("town", "x") for t in explain_column(reference, c, CONFIG, "1 per 30d", seen).terms}
+    stories = {(c, t.term): t for c in ("town", "x") for t in explain_column(Whole.of(reference, CONFIG, ()), c, "1 per 30d", seen).terms}
     for key, cause in causes.items():
         assert (cause.share_then, cause.share_now) == (stories[key].share_then, stories[key].share_now)
     assert causes["x", "null"].share_now == pytest.approx(60 / N)

@@ -16,10 +16,10 @@ from driftline.contracts.errors import DriftlineError
 from driftline.contracts.times import DAY_MS
 
 if TYPE_CHECKING:
-    from driftline.cli.calibrating import Calibration, Drawn
+    from driftline.cli.calibrating import Calibration
+    from driftline.cli.columns import ReferenceRows
     from driftline.contracts.reference import Reference
-    from driftline.contracts.settings import ModelSettings
-    from driftline.contracts.summaries import PaneKind
+    from driftline.contracts.summaries import PaneKind, SampleRow
 
 _LATELY = 7 * DAY_MS
 
@@ -50,9 +50,12 @@ def calibrate(
     import msgspec
 
     from driftline.cli.calibrating import calibration_of, plan_for
+    from driftline.cli.drawing import from_file, from_reference
     from driftline.contracts.settings import budget_hours
     from driftline.contracts.settings_checks import parse_budget
     from driftline.detectors.decider import DeciderConfig
+    from driftline.detectors.whole import Whole
+    from driftline.store import references
 
     state = state_of(ctx)
     own = state.settings.model(model)
@@ -63,14 +66,18 @@ def calibrate(
         config = replace(config, tolerance=tolerance, tolerances={})
     if file is not None:
         columns = (time_column, label_column, score_column, prediction_column)
-        reference, drawn = _of_file(state, model, file, columns, task.value if task is not None else own.task)
+        reference, rows, sample = _of_file(state, model, file, columns, task.value if task is not None else own.task)
+        whole = Whole.of(reference, config, sample)
         rates, rate_from = _rates(state, reference, rate, live=False)
+        drawn = from_file(whole, own, rows, file.name)
     else:
         reference = _stored(state, model)
+        sample = references.sample_rows(state.engine, reference.reference_id)
+        whole = Whole.of(reference, config, sample)
         rates, rate_from = _rates(state, reference, rate, live=True)
-        drawn = _of_store(state, own, reference, rates["features"])
+        drawn = from_reference(whole, own, sample, rates["features"])
     told = calibration_of(
-        reference, config, alarm_budget, rates=rates, rate_from=rate_from, plan=plan_for(reference, own, hours, budgets),
+        whole, own, alarm_budget, sample=sample, rates=rates, rate_from=rate_from, plan=plan_for(reference, own, hours, budgets),
         drawn=drawn if budgets > 0 else None, seed=seed,
     )  # fmt: skip
     if as_json:
@@ -86,18 +93,11 @@ def _stored(state: State, model: str) -> Reference:
     return reference_of(state, model)
 
 
-def _of_store(state: State, own: ModelSettings, reference: Reference, rate: float) -> Drawn:
-    from driftline.cli.calibrating import from_reference
-    from driftline.store import references
-
-    return from_reference(reference, own, references.sample_rows(state.engine, reference.reference_id), rate)
-
-
 def _of_file(
     state: State, model: str, file: Path, columns: tuple[str, str | None, str | None, str | None], task: str | None
-) -> tuple[Reference, Drawn]:
-    from driftline.cli.building import built, published
-    from driftline.cli.calibrating import from_file
+) -> tuple[Reference, ReferenceRows, list[SampleRow]]:
+    """Return the reference of a file, the rows it was made of, and those of them that would be stored with it."""
+    from driftline.cli.building import built, published, sample_of
     from driftline.cli.columns import ColumnNames, read_rows
     from driftline.streams.pii import pii_secret
 
@@ -106,9 +106,10 @@ def _of_file(
             raise DriftlineError(f"the settings do not say what {model} does: name it with --task")
         task = TaskName.REGRESSION.value  # without labels nothing depends on it but what a prediction is
     own = state.settings.model(model)
-    rows, _ = published(read_rows(file, ColumnNames(*columns), own.features), own, pii_secret(state.settings), ())
+    secret = pii_secret(state.settings)
+    rows, _ = published(read_rows(file, ColumnNames(*columns), own.features), own, secret, ())
     reference = built(rows, own, model=model, version="*", task=task, holds_from=max(rows.times) + 1)
-    return reference, from_file(reference, rows, file.name)
+    return reference, rows, sample_of(rows, own, secret, reference)
 
 
 def _rates(state: State, reference: Reference, asked: str | None, *, live: bool) -> tuple[dict[PaneKind, float], str]:
@@ -129,16 +130,25 @@ def _rates(state: State, reference: Reference, asked: str | None, *, live: bool)
 
 
 def _print(told: Calibration, *, every: bool) -> None:
-    from driftline.cli.calibrating_words import blind_lines, heading_lines, realised_lines, shown, traffic_lines, visible_cells
+    from driftline.cli.calibrating_words import (
+        blind_lines,
+        heading_lines,
+        pairs_lines,
+        pairs_rows,
+        realised_lines,
+        shown,
+        traffic_lines,
+        visible_cells,
+    )
 
     for line in heading_lines(told):
         print_line(line)
     print_line()
     print_table(
         ("column", "what", ">weight", ">tolerance", "visible in an hour", "in a day", "in a week"),
-        ((t.column, *visible_cells(t)) for t in shown(told.terms, every=every)),
+        (*((t.column, *visible_cells(t)) for t in shown(told.terms, every=every)), *pairs_rows(told)),
         none="Nothing can alarm: no term is calibrated.",
     )
     print_line()
-    for line in (*traffic_lines(told), *blind_lines(told.terms), *realised_lines(told)):
+    for line in (*pairs_lines(told), *traffic_lines(told), *blind_lines(told.terms), *realised_lines(told)):
         print_line(line)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from driftline.contracts.findings import Change
     from driftline.contracts.reference import Reference
     from driftline.contracts.summaries import PaneKind
+    from driftline.detectors.whole import Whole
     from driftline.streams.detect.state import Track
 
 
@@ -40,17 +41,20 @@ def explain(
     from driftline.cli.beside import beside, last_finding, together
     from driftline.cli.explaining import explain_column, kind_of
     from driftline.detectors.decider import DeciderConfig
+    from driftline.detectors.whole import Whole
+    from driftline.store import references
 
     state = state_of(ctx)
     stretch = parse_duration(over, "--over")
     check_model(state.engine, model)
     reference = reference_of(state, model)
+    own = state.settings.model(model)
+    whole = Whole.of(reference, DeciderConfig.of(own), references.sample_rows(state.engine, reference.reference_id))
     kind = kind_of(reference, feature)
     if kind is None:
-        told = _beside_the_columns(state, reference, feature, stretch)
+        told = _beside_the_columns(state, whole, feature, stretch)
     else:
-        own = state.settings.model(model)
-        told = explain_column(reference, feature, DeciderConfig.of(own), own.alarm_budget, _seen(state, reference, kind, stretch))
+        told = explain_column(whole, feature, own.alarm_budget, _seen(state, reference, kind, stretch))
     track = _track(state, reference)
     finding = last_finding(state.engine, model, reference.reference_id)
     told = msgspec.structs.replace(
@@ -75,23 +79,18 @@ def reference_of(state: State, model: str) -> Reference:
     return found
 
 
-def _beside_the_columns(state: State, reference: Reference, name: str, stretch: int) -> Explanation:
+def _beside_the_columns(state: State, whole: Whole, name: str, stretch: int) -> Explanation:
     """Return the story of the number of events, or of a pair of columns; DriftlineError for any other name."""
     from driftline.cli.explaining_beside import explain_pair, explain_volume, pair_of
     from driftline.cli.observed import observed, sampled
-    from driftline.detectors.decider import DeciderConfig
-    from driftline.detectors.multivariate.pairs import COLUMN, PairTable
     from driftline.detectors.volume import VOLUME
-    from driftline.store import references
 
+    reference, table = whole.reference, whole.pairs
     own = state.settings.model(reference.model)
-    config = DeciderConfig.of(own)
-    rows = references.sample_rows(state.engine, reference.reference_id)
-    table = PairTable.of(reference, rows, config) if rows and config.weights.get(COLUMN) != 0 else None
     seen = _seen(state, reference, "features", stretch)
     if name == VOLUME:
         held = observed(state, reference, "features", stretch)
-        return explain_volume(reference, config, own.alarm_budget, seen, held.n if held is not None else 0, table)
+        return explain_volume(whole, own.alarm_budget, seen, held.n if held is not None else 0)
     place = pair_of(table, name)
     if table is None or place is None:
         names = [c.name for c in (*reference.columns, *reference.outcomes) if c.role != "slice"]
@@ -99,7 +98,7 @@ def _beside_the_columns(state: State, reference: Reference, name: str, stretch: 
         raise unknown(f"column of {reference.model}", name, [*names, VOLUME, *pairs])
     found = sampled(state, reference, stretch)
     seen = replace(seen, hours=found.hours, since=found.since, until=found.until)
-    return explain_pair(reference, config, own.alarm_budget, seen, table, place, found.rows)
+    return explain_pair(whole, own.alarm_budget, seen, place, found.rows)
 
 
 def _seen(state: State, reference: Reference, kind: PaneKind, stretch: int) -> Seen:

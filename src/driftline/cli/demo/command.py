@@ -82,10 +82,10 @@ def _compare(console: Console, *, as_json: bool) -> None:
     from driftline.cli.demo.comparing import show_comparison
     from driftline.cli.demo.comparison import compare
     from driftline.cli.demo.flights import load
-    from driftline.cli.demo.stage import decider_config
+    from driftline.cli.demo.stage import model_settings
 
     console.print("Reading the flights of 2013, and asking four ways of watching what they make of them.", highlight=False)
-    told = compare(load(), decider_config())
+    told = compare(load(), model_settings())
     show_comparison(told, console)
     if as_json:
         _write(told)

@@ -1,13 +1,14 @@
 """What others would have said of the same flights: alarms by feature, inside the reference and after it.
 
 ADWIN is River's with its default on standardised values; Evidently's default and NannyML's rule look day by day; ours is the decider at the demo's
-budget and tolerance with the reference of January and February throughout, for nobody accepts anything or retrains in their worlds. In all of
-them only the flights speak, without a model: the features, and whether a flight was late, told at its departure.
+settings with the reference of January and February throughout, for nobody accepts anything or retrains in their worlds. In all of them only the
+flights speak, without a model: the features, and whether a flight was late, told at its departure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -16,16 +17,24 @@ import numpy as np
 import numpy.typing as npt
 from river import drift
 
+from driftline.alerts.sentences import cause_phrase
 from driftline.cli.demo.flights import CATEGORICAL, FEATURES, Flights
 from driftline.cli.demo.offline import Year
 from driftline.cli.demo.stage import CALENDAR
 from driftline.contracts.findings import Alert
+from driftline.contracts.ids import sample_hash
 from driftline.contracts.reference import Reference
+from driftline.contracts.settings import ModelSettings
+from driftline.contracts.summaries import SampleRow
 from driftline.contracts.times import HOUR_MS, format_time
 from driftline.detectors.bootstrap import Plan, course_of
 from driftline.detectors.chunk_rules import EVIDENTLY_LIMIT, NANNYML_LIMIT, evidently, nannyml
 from driftline.detectors.decider import DeciderConfig
+from driftline.detectors.multivariate.course import PairCourse
+from driftline.detectors.places import places_of
 from driftline.detectors.reference import build_reference
+from driftline.detectors.whole import Whole, most_rows
+from driftline.retrain.references import SAMPLE_ROWS
 
 #: What ours calls the share of late flights.
 LATE, _LABEL = "late", "label"
@@ -50,17 +59,20 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """By feature and way of watching; ``adwin`` has none for categories. ``alerts``: ours, each with its sentence."""
+    """By feature and way of watching; ``adwin`` has none for categories, and what ours named beside the features (pairs of them, the traffic) nobody
+    else watches. ``alerts``: ours, each with its sentence. ``watched`` are the pairs of columns among what ours had an eye on.
+    """
 
     budget_hours: float
     tolerance: float
     allowed: float
+    watched_pairs: int
     by_feature: dict[str, dict[str, Said]]
     totals: dict[str, Said]
     alerts: list[str]
 
 
-def compare(flights: Flights, config: DeciderConfig) -> Comparison:
+def compare(flights: Flights, own: ModelSettings) -> Comparison:
     """Return the comparison over the year."""
     values = _columns(flights)
     told: dict[str, dict[str, Said]] = {name: {} for name in values}
@@ -77,15 +89,18 @@ def compare(flights: Flights, config: DeciderConfig) -> Comparison:
         ):
             first, then = ([statistic(part[day]) > limit for day in of] for part, of in (inside, after))
             told[name][rule] = Said(inside=sum(first), after=sum(then), days=len(then), dates=_ends(dates, then))
-    reference = _reference(flights, parts[_REFERENCE])
-    inside_alerts, alerts = (_ours(flights, reference, config, parts[part]) for part in (_REFERENCE, _LIVE))
-    for name in values:
-        told[name]["driftline"] = _said(name, inside_alerts, alerts, days=told[name]["evidently"].days)
+    config = DeciderConfig.of(own)
+    whole = Whole.of(_reference(flights, parts[_REFERENCE]), config, _sample(flights, parts[_REFERENCE]))
+    inside_alerts, alerts = (_ours(flights, whole, parts[part], most_rows(own)) for part in (_REFERENCE, _LIVE))
+    beside = {cause.column for alert in (*inside_alerts, *alerts) for cause in alert.causes} - {*values, _LABEL}
+    for name in (*values, *sorted(beside)):
+        told.setdefault(name, {})["driftline"] = _said(name, inside_alerts, alerts, days=len(days[_LIVE]))
     live_hours = float(flights.event_ms[parts[_LIVE]].max() - flights.event_ms[parts[_LIVE]].min()) / HOUR_MS
     return Comparison(
         budget_hours=config.budget_hours,
         tolerance=config.tolerance,
         allowed=live_hours / config.budget_hours,
+        watched_pairs=0 if whole.pairs is None else int(whole.pairs.live.any(axis=0).sum()),
         by_feature=told,
         totals={way: _total(told, way) for way in ("adwin", "evidently", "nannyml", "driftline")},
         alerts=[f"{_day_of(alert)} {alert.status}: {alert.sentence}" for alert in alerts],
@@ -141,20 +156,34 @@ def _reference(flights: Flights, rows: Ints) -> Reference:
     )  # fmt: skip
 
 
+def _sample(flights: Flights, rows: Ints) -> list[SampleRow]:
+    """The rows that are stored with a reference: as ``retrain`` keeps them, those of least place."""
+    places = places_of([flights.event_id[i] for i in rows])
+    chosen = rows[np.argsort(places, kind="stable")[:SAMPLE_ROWS]]
+    return [
+        SampleRow(sample_hash(flights.event_id[i]), flights.event_id[i], int(flights.event_ms[i]), "1", {n: flights.columns[n][i] for n in FEATURES})
+        for i in chosen.tolist()
+    ]
+
+
 def _labels(flights: Flights, rows: Ints) -> list[object]:
     return [None if label < 0 else int(label) for label in flights.label[rows].tolist()]
 
 
-def _ours(flights: Flights, reference: Reference, config: DeciderConfig, rows: Ints) -> list[Alert]:
-    times = flights.event_ms[rows]
+def _ours(flights: Flights, whole: Whole, rows: Ints, most: int) -> list[Alert]:
+    reference, times = whole.reference, flights.event_ms[rows]
     day = 24 * HOUR_MS
     start = int(times.min()) // day * day
     hours = (int(times.max()) - start) // HOUR_MS + 1
     plan = Plan(HOUR_MS, start, hours, hours, 1)
-    features = course_of(reference, "features", {name: [flights.columns[name][i] for i in rows] for name in FEATURES}, times, plan, whole=True)
+    values: dict[str, list[object]] = {name: [flights.columns[name][i] for i in rows] for name in FEATURES}
+    features = course_of(reference, "features", values, times, plan, whole=True)
+    if whole.pairs is not None:
+        scored, places = whole.pairs.scorer.matrix(values, len(rows)), places_of([flights.event_id[i] for i in rows])
+        features = replace(features, pairs=PairCourse.of(whole.pairs, scored, (times - start) // HOUR_MS, places, panes=hours, most=most))
     arrived = rows[flights.label[rows] >= 0]
     outcomes = course_of(reference, "outcomes", {_LABEL: _labels(flights, arrived)}, flights.event_ms[arrived], plan)
-    return Year(reference, config, start).watch([features, outcomes])
+    return Year(whole, start).watch([features, outcomes])
 
 
 def _said(name: str, inside: Sequence[Alert], after: Sequence[Alert], *, days: int) -> Said:
@@ -171,7 +200,7 @@ def _naming(column: str, alerts: Sequence[Alert]) -> list[tuple[str, str]]:
         names = {cause.column: cause for cause in alert.causes}
         if alert.status in ("opened", "updated") and column in names and column not in known.setdefault(alert.episode_id, set()):
             cause = names[column]
-            found.append((_day_of(alert), f"{cause.term} {cause.direction} by {abs(cause.effect):.2f} sd"))
+            found.append((_day_of(alert), cause_phrase(cause, "outcomes" if column == _LABEL else "features")))
         known.setdefault(alert.episode_id, set()).update(names)
     return found
 

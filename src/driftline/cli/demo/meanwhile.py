@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from driftline.cli.demo.comparison import Comparison, compare
 from driftline.cli.demo.flights import Flights
 from driftline.cli.demo.monthly import Rivals, rivals
-from driftline.detectors.decider import DeciderConfig
+from driftline.contracts.settings import ModelSettings
 
 
 class Meanwhile(NamedTuple):
@@ -28,11 +28,11 @@ class Meanwhile(NamedTuple):
 
 
 @contextmanager
-def beside(flights: Flights, static: Any, months: Iterable[int], config: DeciderConfig | None) -> Iterator[Meanwhile]:
-    """Have the rivals live through the months, and others watch the whole year if ``config`` says how ours does; ended with the block."""
+def beside(flights: Flights, static: Any, months: Iterable[int], own: ModelSettings | None) -> Iterator[Meanwhile]:
+    """Have the rivals live through the months, and others watch the whole year if ``own`` says how ours does; ended with the block."""
     with multiprocessing.get_context("spawn").Pool(1, initializer=_last_of_all) as pool:
         lived = pool.apply_async(rivals, (flights, static, tuple(months)))
-        yield Meanwhile(lived, None if config is None else pool.apply_async(compare, (flights, config)))
+        yield Meanwhile(lived, None if own is None else pool.apply_async(compare, (flights, own)))
 
 
 def _last_of_all() -> None:

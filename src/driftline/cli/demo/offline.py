@@ -1,4 +1,9 @@
-"""The decider over a year at once, without Kafka or a database: the same evidence, episodes and sentences as a worker's, one reference throughout."""
+"""The decider over a year at once, without Kafka or a database: the evidence of a worker's whole decider (terms, traffic, pairs of columns), its
+episodes and its sentences, with one reference throughout.
+
+Left out is what stands beside the decider: silence, sequential detectors, notes on what a change looks like, and the second opinion of ADWIN on when
+a column moved (an onset here is the evidence's own).
+"""
 
 from __future__ import annotations
 
@@ -11,13 +16,15 @@ import numpy.typing as npt
 from driftline.alerts import episodes
 from driftline.alerts.episodes import Crossing, Episode
 from driftline.contracts.findings import Alert
-from driftline.contracts.reference import Reference
 from driftline.contracts.times import HOUR_MS
 from driftline.detectors.bootstrap import Course
-from driftline.detectors.decider import Decider, DeciderConfig, Span
+from driftline.detectors.decider import Span, TermEffect
 from driftline.detectors.evidence import DeciderState
+from driftline.detectors.multivariate.pairs import TERM
 from driftline.detectors.nullrun import may_cross
+from driftline.detectors.whole import Whole, related
 from driftline.streams.detect.causes import Moved, causes_of, window_causes
+from driftline.streams.detect.shares import shared
 
 #: Panes of an hour, windows of a day, of which an open episode is measured over so many.
 _DAY, _TRAILING = 24, 14
@@ -39,16 +46,15 @@ class _Watched:
 
 @dataclass
 class Year:
-    """Hourly courses from ``start`` (ms) on, watched against a reference; ``alerts`` are what was said."""
+    """Hourly courses from ``start`` (ms) on, watched by a decider; ``alerts`` are what was said."""
 
-    reference: Reference
-    config: DeciderConfig
+    whole: Whole
     start: int
     alerts: list[Alert] = field(default_factory=list)
 
     def watch(self, courses: Sequence[Course]) -> list[Alert]:
         """Return the alerts in order of time."""
-        self._decider = Decider(self.reference, self.config)
+        self.reference, self._decider = self.whole.reference, self.whole.decider
         kinds = [_Watched(course, _summed(course), self._decider.start()) for course in courses]
         for hour in range(courses[0].counts.shape[0]):
             for watched in kinds:
@@ -64,16 +70,23 @@ class Year:
             return
         end = self._time(hour + 1)
         watched.state = self._decider.step(watched.state, watched.course.kind, counts, end, 1.0, watched.course.events_of(hour))
-        if not may_cross(self._decider, watched.state) or not (verdict := self._decider.verdict(watched.state)).crossed:
+        pairs = watched.course.pairs
+        if pairs is not None and pairs.rows(hour):
+            watched.state = self.whole.take(watched.state, pairs.growth(hour), end, 1.0, pairs.most)
+        if not may_cross(self._decider, watched.state) or not (verdict := self.whole.verdict(watched.state)).crossed:
             return
         onset = verdict.onset if verdict.onset is not None else end - HOUR_MS
         first = (onset - self.start) // HOUR_MS
         since = watched.between(first, hour + 1)
-        moved = causes_of(verdict, self._decider.effects(watched.course.kind, since, hour + 1 - first, self._spans(watched, first, hour + 1)), {})
+        effects = [
+            *self._decider.effects(watched.course.kind, since, hour + 1 - first, self._spans(watched, first, hour + 1)),
+            *self._beside(watched, (first, hour + 1), [carrier.column for carrier in verdict.carriers if carrier.term == TERM]),
+        ]
+        moved = causes_of(verdict, effects, self.whole.importance())
         crossing = Crossing(
             model=self.reference.model, version=self.reference.version, reference_id=self.reference.reference_id, kind=watched.course.kind,
-            at=end, onset=onset, n=self._rows(watched, since), evidence=verdict.evidence, budget=verdict.budget, causes=moved.causes,
-            moved=moved.columns,
+            at=end, onset=onset, n=self._rows(watched, since), evidence=verdict.evidence, budget=verdict.budget,
+            causes=shared(moved.causes, self.reference, watched.course.kind), moved=moved.columns,
         )  # fmt: skip
         watched.episode, alert = episodes.opened(crossing, "")
         self.alerts.append(alert)
@@ -83,15 +96,29 @@ class Year:
         if hour + 1 <= (episode.onset - self.start) // HOUR_MS:
             return
         seen = watched.between(first, hour + 1)
-        moved: Moved = window_causes(
-            episode, self._decider.effects(watched.course.kind, seen, hour + 1 - first), self.reference, self._time(hour + 1)
-        )
+        effects = [
+            *self._decider.effects(watched.course.kind, seen, hour + 1 - first, self._spans(watched, first, hour + 1)),
+            # Of this day alone, as a worker has it: what a window holds has no sample, and events come again or they do not.
+            *self._beside(watched, (hour + 1 - _DAY, hour + 1), [cause.column for cause in episode.causes if cause.term == TERM]),
+        ]
+        moved: Moved = window_causes(episode, effects, self.reference, self._time(hour + 1 - _DAY))
         after, alert = episodes.watched(episode, moved.causes, self._time(hour + 1), self._rows(watched, seen), "", moved.columns)
         watched.episode = after
         if after.ended_at is not None:
             watched.episode, watched.state = None, self._decider.start()
         if alert is not None:
             self.alerts.append(alert)
+
+    def _beside(self, watched: _Watched, hours: tuple[int, int], pairs: Sequence[str]) -> list[TermEffect]:
+        """Return the effects of what is no term of a column: the traffic, and the pairs of these names."""
+        first, after = max(hours[0], 0), hours[1]
+        found: list[TermEffect] = []
+        if watched.course.events is not None:
+            events = int(watched.course.events[first:after].sum())
+            found += filter(None, [self._decider.volume_effect(events, self._time(first), self._time(after))])
+        if watched.course.pairs is not None and pairs:
+            found += related(watched.course.pairs.effects(first, after), pairs)
+        return found
 
     def _spans(self, watched: _Watched, first: int, after: int) -> list[Span]:
         """Return the hours with how many rows each held: what is normal depends on when they were."""

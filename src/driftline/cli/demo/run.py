@@ -21,7 +21,6 @@ from driftline.cli.demo.service import ScoringService
 from driftline.cli.demo.stage import MODEL, Scene, set_scene
 from driftline.cli.demo.workers import Workers
 from driftline.cli.lag import LagWatch
-from driftline.detectors.decider import DeciderConfig
 from driftline.store import versions
 
 
@@ -36,7 +35,7 @@ def run_demo(state: Path, bootstrap: str | None, days: int, console: Console) ->
     begun = time.monotonic()
     year = list(islice(scene.flights.days(FIRST_MONTH, LAST_MONTH), days or None))
     months_lived = sorted({day.date.month for day in year})
-    watched = DeciderConfig.of(scene.settings.model(MODEL)) if not days else None
+    watched = scene.settings.model(MODEL) if not days else None
     with beside(scene.flights, scene.champion, months_lived, watched) as meanwhile, Workers(scene.config, state / "logs") as workers:
         _live(scene, service, workers, year, console)
         seconds = time.monotonic() - begun

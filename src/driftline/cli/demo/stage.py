@@ -16,9 +16,8 @@ from driftline.cli.demo.flights import CATEGORICAL, FEATURES, Flights, load
 from driftline.cli.demo.model import champion
 from driftline.cli.topics import ensure_topics
 from driftline.contracts.findings import ModelVersion
-from driftline.contracts.settings import Settings, build_settings
+from driftline.contracts.settings import ModelSettings, Settings, build_settings
 from driftline.detectors.calendar import Calendar
-from driftline.detectors.decider import DeciderConfig
 from driftline.retrain.first_rows import TrainingRows
 from driftline.retrain.matrix import rows_to_matrix
 from driftline.retrain.register import register_champion
@@ -99,9 +98,9 @@ def settings_tree(state: Path, bootstrap: str) -> dict[str, Any]:
     }
 
 
-def decider_config() -> DeciderConfig:
-    """Return what the demo's settings say to the decider."""
-    return DeciderConfig.of(build_settings(settings_tree(Path("demo"), "127.0.0.1:9092")).model(MODEL))
+def model_settings() -> ModelSettings:
+    """Return what the demo's settings say of its model."""
+    return build_settings(settings_tree(Path("demo"), "127.0.0.1:9092")).model(MODEL)
 
 
 def scores(model: Any, features: list[dict[str, str | float | None]]) -> np.ndarray[Any, np.dtype[np.float64]]:

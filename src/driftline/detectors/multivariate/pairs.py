@@ -153,15 +153,34 @@ class PairTable:
 
     def log_e_of(self, score: Floats, there: Mask, rate: float | Floats) -> Floats:
         """Return ``log_e`` of rows that are scored already."""
+        return self.tempered(self.growth(score, there), rate)
+
+    def growth(self, score: Floats, there: Mask) -> Floats:
+        """Return what each bet gains by scored rows, less what it pays, before any tempering; shape (bets, pairs). Of all rows it is the sum."""
         psi, both = self._psi(score, there)
         gain = np.stack([np.log1p(theta * psi).sum(axis=0) for theta in self.theta])
+        grown: Floats = gain - both.sum(axis=0) * self.price
+        return grown
+
+    def psi(self, rows: Sequence[SampleRow], place: int) -> Floats:
+        """Return the term of a pair on each of the rows that have both of its columns."""
+        psi, both = self._psi(*self.scorer.of_rows(rows))
+        found: Floats = psi[both[:, place], place]
+        return found
+
+    def tempered(self, growth: Floats, rate: float | Floats) -> Floats:
+        """Return the logarithm of the e-value of each bet out of the growth by rows that come so often, in the order of the extra's ``signs``."""
         eta = 1 / (1 + self.variance * rate)
-        total: Floats = eta * (gain - both.sum(axis=0) * self.price)
+        total: Floats = eta * growth
         return total[self.live]
 
     def effects(self, rows: Sequence[SampleRow], hours: float) -> list[PairEffect]:
         """Return how far each pair has moved over rows that cover ``hours`` (> 0); pairs without rows are left out."""
-        psi, both = self._psi(*self.scorer.of_rows(rows))
+        return self.effects_of(*self.scorer.of_rows(rows), hours)
+
+    def effects_of(self, score: Floats, there: Mask, hours: float) -> list[PairEffect]:
+        """Return ``effects`` of rows that are scored already."""
+        psi, both = self._psi(score, there)
         n = both.sum(axis=0)
         safe = np.maximum(n, 1)
         effect = psi.sum(axis=0) / safe

@@ -1,4 +1,4 @@
-"""The deciders of a model, and the evidence that each has gathered."""
+"""The evidence that each decider of a model has gathered."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from driftline.contracts.reference import Reference
 from driftline.contracts.settings import ModelSettings
 from driftline.contracts.summaries import PaneKind
 from driftline.contracts.times import HOUR_MS, MINUTE_MS, parse_duration
-from driftline.detectors.decider import Decider, DeciderConfig, Verdict
+from driftline.detectors.decider import Decider, Verdict
 from driftline.detectors.evidence import DeciderState
 from driftline.store.detect_rows import PaneKey
 from driftline.streams.detect.cells import Cell, Cells
@@ -19,39 +19,33 @@ _STORED_EVERY = MINUTE_MS
 
 
 class EvidenceBook:
-    """Deciders built once; states decoded once, and encoded into the track every minute of event time."""
+    """States decoded once, and encoded into the track every minute of event time."""
 
     def __init__(self, model: str, settings: ModelSettings, cells: Cells, relations: Relations) -> None:
         self._model = model
         self._relations = relations
         self._cells = cells
         self._pane = parse_duration(settings.pane)
-        self._config = DeciderConfig.of(settings)
-        self._deciders: dict[str, Decider] = {}
         self._states: dict[tuple[str, PaneKind], DeciderState] = {}
 
     def decider(self, reference: Reference) -> Decider:
         """Return the decider of a reference."""
-        decider = self._deciders.get(reference.reference_id)
-        if decider is None:
-            decider = self._deciders[reference.reference_id] = Decider(reference, self._config, self._relations.extras(reference))
-        return decider
+        return self._relations.whole(reference).decider
 
     def take(self, turn: Turn, cell: Cell) -> Verdict:
         """Let the decider take a closed pane, and return where the evidence stands. The track's ``last_end`` is that of the panes before."""
-        key, track, decider = turn.key, turn.track, self.decider(turn.reference)
+        key, track = turn.key, turn.track
         before = self._state(track, turn.reference, key.kind)
         after = self._states[key.reference_id, key.kind] = self._stepped(turn.reference, before, key, cell)
         end, last, stored = key.start + key.width, track.last_end.get(key.kind, 0), track.evidence_until.get(key.kind)
         # A pane out of its order can't be taken in it again.
         if stored is None or end // _STORED_EVERY != stored // _STORED_EVERY or key.start < last:
             _store(track, key.kind, after, max(end, last))
-        return self._relations.named(decider.verdict(after), turn.reference, after)
+        return self._relations.whole(turn.reference).verdict(after)
 
     def verdict(self, track: Track, reference: Reference, kind: PaneKind) -> Verdict:
         """Return where the evidence stands."""
-        state = self._state(track, reference, kind)
-        return self._relations.named(self.decider(reference).verdict(state), reference, state)
+        return self._relations.whole(reference).verdict(self._state(track, reference, kind))
 
     def verdict_of_silence(self, track: Track, reference: Reference, now: int) -> Verdict:
         """Return where the evidence would stand if nothing came up to ``now``."""
@@ -90,9 +84,8 @@ class EvidenceBook:
         return state
 
     def _stepped(self, reference: Reference, before: DeciderState, key: PaneKey, cell: Cell) -> DeciderState:
-        decider = self.decider(reference)
-        after = decider.step(before, key.kind, cell.pane.counts, key.start + key.width, key.width / HOUR_MS, cell.pane.n)
-        return self._relations.take(decider, reference, after, key, cell)
+        after = self.decider(reference).step(before, key.kind, cell.pane.counts, key.start + key.width, key.width / HOUR_MS, cell.pane.n)
+        return self._relations.take(reference, after, key, cell)
 
 
 def _store(track: Track, kind: PaneKind, state: DeciderState, until: int) -> None:
