@@ -71,7 +71,7 @@ class Bench:
         """Note a failure, and go on."""
         try:
             yield
-        except Exception as error:  # noqa: BLE001  # a quarter of an hour's other figures must not go with it
+        except Exception as error:  # noqa: BLE001  # most of an hour's other figures must not go with it
             said = f"{type(error).__name__}: {error}".replace(str(ROOT), ".").replace(str(self.folder), "")
             self.failed[name] = said[:_MOST_SAID]
             progress(f"{name} FAILED: {self.failed[name]}")
@@ -175,7 +175,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="part", help=f"what to measure (all): {', '.join(PARTS)}")
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--quick", action="store_true", help="minutes in place of a quarter of an hour: to look at, not to publish")
+    form.add_argument("--quick", action="store_true", help="minutes in place of the better part of an hour: to look at, not to publish")
     form.add_argument("--tiny", action="store_true", help="seconds: whether it runs at all")
     parser.add_argument("--no-peers", action="store_true", help="leave Faust, Quix Streams and Bytewax with River out")
     parser.add_argument("--bootstrap", help="a broker to use (default: one of its own, for this run only)")

@@ -29,6 +29,8 @@ from typing import Any
 TOPIC = "inference-events"
 FEATURES = 18
 _ROWS = 500
+#: Fresh interpreters for each import.
+_INTERPRETERS = 9
 
 
 def rows() -> list[dict[str, object]]:
@@ -125,15 +127,18 @@ def _batch(address: str, prefix: str, made: list[dict[str, object]]) -> Way:
 
 
 def imports() -> dict[str, object]:
-    """Return the CPU seconds of `import driftline.producers`, and with a Publisher made (kafka-python loads with it)."""
-    found: dict[str, object] = {}
+    """Return CPU and wall seconds, medians of fresh interpreters: of ``nothing`` (which is in all of them), kafka-python alone,
+    `import driftline.producers`, and with a Publisher made (kafka-python loads with it).
+    """
+    found: dict[str, object] = {"interpreters": _INTERPRETERS}
     for name, program in (
         ("nothing", "pass"),
+        ("kafka", "from kafka import KafkaProducer"),
         ("import", "import driftline.producers"),
         ("publisher", "from driftline.producers import Publisher; Publisher(bootstrap_servers='127.0.0.1:1', model='m', close_timeout=0)"),
     ):
         seconds = []
-        for _ in range(5):
+        for _ in range(_INTERPRETERS):
             before = os.times()
             began = time.perf_counter()
             subprocess.run([sys.executable, "-c", program], check=True)

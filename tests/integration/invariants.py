@@ -14,7 +14,7 @@ from tests.integration.offline import Count, content_of
 from tests.integration.processes import Steps
 from tests.integration.scene import Scene
 from tests.integration.setbacks import setbacks
-from tests.integration.stream import PANE
+from tests.integration.stream import LABEL_WAIT, PANE
 
 from driftline.cli.lag import LagWatch
 from driftline.contracts.findings import Alert, Finding, PaneClosing, RetrainTrigger, decode_json
@@ -101,21 +101,21 @@ def holds_anything(pane: Pane) -> bool:
 
 
 def violations(scene: Scene, expected: Stored, found: Stored) -> list[str]:
-    """Return everything that is not as the undisturbed run of the same log has it; empty when nothing is lost, double or otherwise."""
-    return [
-        *differences(expected, found),
-        *published_is_stored(scene.settings, found, scene.references),
-        *dead_letters_are(scene.settings, scene.count()),
-    ]
+    """Return everything that is not as the undisturbed run of the same log has it, or as a count of its own log has it; empty when nothing is lost,
+    double or otherwise.
+    """
+    return [*differences(expected, found), *against_the_log(scene, found)]
 
 
 def against_the_log(scene: Scene, found: Stored) -> list[str]:
-    """Return how the panes and their closings differ from a count of the log at leisure."""
+    """Return how panes, outcomes, closings and dead letters differ from a count of the log at leisure, and what was published from what is stored."""
     count = scene.count()
     return [
         *of_mappings("panes", counted(count), found.panes),
+        *of_mappings("outcomes", joined(count, scene.references), found.outcomes),
         *of_mappings("closings", expected_closings(count, found), found.closings),
         *published_is_stored(scene.settings, found, scene.references),
+        *dead_letters_are(scene.settings, count),
     ]
 
 
@@ -151,6 +151,26 @@ def _where(expected: Any, found: Any) -> str:
 def counted(count: Count) -> dict[PaneKey, Content]:
     """Return the panes and windows of an offline count in the form of ``Stored.panes``."""
     return {key: content_of(pane, sample=key.width == PANE) for key, pane in count.panes.items() if holds_anything(pane)}
+
+
+def joined(count: Count, models: Mapping[str, Reference]) -> dict[tuple[str, str], Content]:
+    """Return the outcomes of an offline count in the form of ``Stored.outcomes``, with the pane that each was counted in."""
+    return {
+        (o.model, o.event_id): {
+            "model": o.model,
+            "event_id": o.event_id,
+            "version": o.version,
+            "event_time": o.event_time,
+            "prediction": o.prediction,
+            "score": o.score,
+            "features": o.features,
+            "label": o.label,
+            "label_time": o.label_time,
+            "counted": [models[o.model].reference_id, o.event_time // PANE * PANE, o.label_time - o.event_time > LABEL_WAIT, 1.0],
+        }
+        for o in count.outcomes.values()
+        if o.model in models
+    }
 
 
 def expected_closings(count: Count, found: Stored) -> dict[tuple[str, PaneKind, int], tuple[int, str]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -151,8 +152,21 @@ def _outcome(event: InferenceEvent, label: LabelEvent) -> Outcome:
         raise ValueError("a withdrawn label")
     return Outcome(
         event_id=event.event_id, model=event.model, version=event.version, event_time=event.event_time, prediction=event.prediction,
-        score=event.score, label=label.label, label_time=label.event_time,
+        score=event.score, label=label.label, label_time=label.event_time, features=dict(_leaves(json.loads(bytes(event.features)))),
     )  # fmt: skip
+
+
+def _leaves(fields: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield what is kept of features: numbers that are finite, texts and truth values as they came; of a list, say, that it was there; of an object
+    what stands in it.
+    """
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{above}{name}.")
+        elif isinstance(value, float):
+            yield above + name, value if math.isfinite(value) else None
+        else:
+            yield above + name, value if isinstance(value, str | bool | int) else None
 
 
 def _add(result: Count, model: str, reference: Reference, parts: list[PanePart]) -> None:

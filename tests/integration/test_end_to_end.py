@@ -17,6 +17,7 @@ from tests.integration.invariants import (
     counted,
     dead_letters_are,
     expected_closings,
+    joined,
     of_mappings,
     published_is_stored,
     stored,
@@ -94,12 +95,9 @@ def test_the_panes_and_windows_in_sql_equal_an_offline_count_of_the_log(run: Run
 
 
 def test_the_outcomes_equal_a_join_by_dictionaries(run: Run) -> None:
-    mine = {
-        key: (o.event_time, o.prediction, o.score, o.label, o.label_time) for key, o in run.count.outcomes.items() if key[0] in run.scene.references
-    }
-    found = {key: (o["event_time"], o["prediction"], o["score"], o["label"], o["label_time"]) for key, o in run.stored.outcomes.items()}
-    assert len(mine) > 5_000
-    assert of_mappings("outcomes", mine, found) == []
+    expected = joined(run.count, run.scene.references)
+    assert len(expected) > 5_000
+    assert of_mappings("outcomes", expected, run.stored.outcomes) == []
 
 
 def test_each_on_time_pane_is_closed_once_with_what_it_then_held(run: Run) -> None:

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from sqlalchemy import Engine
 from tests.store.builders import T0, alert, cause, closing, decision, finding
 
-from driftline.store import closings, decisions, episodes, findings, reports
+from driftline.store import bulk, closings, decisions, episodes, findings, reports
 from driftline.store.reports import Report
 
 
-def test_the_greatest_revision_of_a_finding_is_kept_however_late_an_older_one_comes(engine: Engine) -> None:
+def the_greatest_revision_is_kept(engine: Engine) -> None:
     findings.record(engine, [finding(revision=2, sentence="two")])
     findings.record(engine, [finding(revision=1, sentence="one")])
     assert [f.sentence for f in findings.history(engine)] == ["two"]
     findings.record(engine, [finding(revision=3, sentence="three \x00 é")])
     assert [f.sentence for f in findings.history(engine)] == ["three \x00 é"]
+
+
+def test_the_greatest_revision_of_a_finding_is_kept_however_late_an_older_one_comes(engine: Engine) -> None:
+    the_greatest_revision_is_kept(engine)
+
+
+def test_a_store_in_which_the_last_one_wins_is_found_out(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    upsert = bulk.upsert
+    monkeypatch.setattr(bulk, "upsert", lambda conn, into, rows, **_: upsert(conn, into, rows))
+    with pytest.raises(AssertionError, match="one"):
+        the_greatest_revision_is_kept(engine)
 
 
 def test_findings_are_found_by_model_and_window_newest_first(engine: Engine) -> None:

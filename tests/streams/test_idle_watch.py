@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -60,9 +61,10 @@ def test_partitions_are_watched_apart() -> None:
     assert watch.look(1, 5, at_end=True, asked_at=19)
 
 
-@given(st.lists(st.tuples(st.integers(0, 12), st.booleans(), st.booleans()), max_size=30))
-def test_idle_is_said_once_for_each_position_and_only_after_the_timeout_at_the_end(looks: list[tuple[int, bool, bool]]) -> None:
-    watch = IdleWatch(TIMEOUT)
+Looks = list[tuple[int, bool, bool]]
+
+
+def idle_is_said_rightly(watch: IdleWatch, looks: Looks) -> None:
     at = position = 0
     since: int | None = None
     told: list[int] = []
@@ -75,3 +77,23 @@ def test_idle_is_said_once_for_each_position_and_only_after_the_timeout_at_the_e
         assert said == (since is not None and at - since >= TIMEOUT and position not in told)
         told += [position] if said else []
     assert len(told) == len(set(told))
+
+
+@given(st.lists(st.tuples(st.integers(0, 12), st.booleans(), st.booleans()), max_size=30))
+def test_idle_is_said_once_for_each_position_and_only_after_the_timeout_at_the_end(looks: Looks) -> None:
+    idle_is_said_rightly(IdleWatch(TIMEOUT), looks)
+
+
+class _NothingHeard(IdleWatch):
+    """Idle is what has not moved: whether it has been read to its end is not asked."""
+
+    def look(self, partition: int, position: int, *, at_end: bool, asked_at: int) -> bool:
+        del at_end
+        return super().look(partition, position, at_end=True, asked_at=asked_at)
+
+
+def test_who_takes_a_partition_for_idle_of_which_nothing_is_heard_is_found_out() -> None:
+    slow_reader: Looks = [(1, True, False), *[(4, False, False)] * 4]
+    idle_is_said_rightly(IdleWatch(TIMEOUT), slow_reader)
+    with pytest.raises(AssertionError):
+        idle_is_said_rightly(_NothingHeard(TIMEOUT), slow_reader)

@@ -107,5 +107,6 @@ def test_i_a_process_that_is_stuck_ends(settings: dict[str, Any], topic_prefix: 
     with Reader(tmp_path, "stock", "stock", **{**settings, "group": f"{topic_prefix}stock"}) as stock, Reader(tmp_path, "ours", **settings) as ours:
         stock.wait_for(lambda r: 4 in r.offsets(topic))
         assert ours.wait_for_exit() == 70
+        time.sleep(5.0)  # as long again as ours had patience
         assert stock.process.poll() is None
     assert f"{topic}[0] has stood at offset 5" in ours.output.read_text()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from faust.types import TP
 from hypothesis import given
@@ -190,20 +192,33 @@ class TrackerLaws(RuleBasedStateMachine):
 TestTrackerLaws = TrackerLaws.TestCase
 
 
-@given(st.none() | st.integers(0, 20), st.none() | st.integers(0, 20), st.integers(0, 20), st.integers(0, 20))
-def test_reading_begins_at_sql_s_offset_else_at_the_commit_else_at_the_beginning_and_within_the_log(
-    held: int | None, committed: int | None, earliest: int, length: int
-) -> None:
+Begin = Callable[[TP, LogBounds, int | None], StartPosition]
+
+
+def begins_rightly(begin: Begin, held: int | None, committed: int | None, earliest: int, length: int) -> None:
     bounds = LogBounds(committed, "m", earliest, earliest + length)
     wanted = next(o for o in (held, committed, earliest) if o is not None)
     if wanted > bounds.end:
         with pytest.raises(PositionBeyondEnd, match="SQL" if held is not None else "consumer group"):
-            start_position(A, bounds, held)
+            begin(A, bounds, held)
         return
-    began = start_position(A, bounds, held)
+    began = begin(A, bounds, held)
     assert began.offset == max(wanted, earliest)
     assert began.lost == began.offset - wanted
     assert (began.committed, began.metadata) == (committed, "m")
+
+
+@given(st.none() | st.integers(0, 20), st.none() | st.integers(0, 20), st.integers(0, 20), st.integers(0, 20))
+def test_reading_begins_at_sql_s_offset_else_at_the_commit_else_at_the_beginning_and_within_the_log(
+    held: int | None, committed: int | None, earliest: int, length: int
+) -> None:
+    begins_rightly(start_position, held, committed, earliest, length)
+
+
+@pytest.mark.parametrize("committed", [None, 3, 9])
+def test_who_begins_at_the_group_s_commit_whatever_sql_says_is_found_out(committed: int | None) -> None:
+    with pytest.raises(AssertionError):
+        begins_rightly(lambda tp, bounds, _: start_position(tp, bounds, None), 7, committed, 0, 20)
 
 
 @given(st.integers(0, 20), st.integers(0, 20), st.integers(0, 20), st.integers(0, 20), st.none() | st.integers(0, 20))
