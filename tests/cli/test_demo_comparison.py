@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from io import StringIO
 
 import msgspec
 import numpy as np
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 from driftline.cli.demo.comparing import show_comparison
 from driftline.cli.demo.comparison import Comparison, compare
 from driftline.cli.demo.flights import CATEGORICAL, FEATURES, Cell, Flights
+from driftline.cli.demo.page import COMMAND, page_of
 from driftline.cli.demo.stage import model_settings
+from driftline.cli.main import app
 from driftline.contracts.times import DAY_MS
 
 _START = 1_356_998_400_000  # 2013-01-01
@@ -66,6 +70,42 @@ def test_categories_have_no_adwin_and_missing_values_silence_none(told: Comparis
     assert all("adwin" not in told.by_feature[name] for name in CATEGORICAL)
     assert told.totals["adwin"].after == sum(ways["adwin"].after for ways in told.by_feature.values() if "adwin" in ways)
     assert told.allowed == pytest.approx((_DAYS - 59) / 30, rel=0.02)
+
+
+def test_the_page_is_what_the_results_say(told: Comparison) -> None:
+    cells: dict[str, list[str]] = {}
+    for line in page_of(told, "driftline 1, commit abc").splitlines():
+        if line.startswith("| "):
+            name, *rest = (cell.strip() for cell in line.strip("|").split(" | "))
+            cells.setdefault(name, rest)
+    assert set(cells) == {"feature", "---", *told.by_feature, "all"}
+    for name, ways in (*told.by_feature.items(), ("all", told.totals)):
+        for way, cell in zip(("adwin", "evidently", "nannyml", "driftline"), cells[name], strict=True):
+            if way not in ways:
+                assert cell == ""
+                continue
+            said = ways[way]
+            assert [int(n.replace(",", "")) for n in cell.partition(" (")[0].split(" → ")] == [said.inside, said.after]
+            assert re.findall(r"\d\d-\d\d", cell) == [day[5:] for day in dict.fromkeys((*said.dates[:1], *said.dates[-1:]))]
+            # Whoever said something said it on a day.
+            assert bool(said.dates) == bool(said.after)
+
+
+def test_the_page_has_causes_sentences_and_the_command_that_makes_it(told: Comparison) -> None:
+    page = page_of(told, "driftline 1, commit abc")
+    ours = told.by_feature["temp"]["driftline"]
+    assert f"| temp | {ours.dates[0][5:]} {ours.causes[0]} |" in page
+    assert all(f"\n- {alert}\n" in page for alert in told.alerts)
+    assert f"*Made by `{COMMAND}` (driftline 1, commit abc)." in page
+    assert f"{told.watched_pairs} pairs" in page
+    assert told.watched_pairs == 55  # of eleven numbers; late is an outcome here
+
+
+def test_a_page_goes_with_compare_and_into_a_folder_that_is_there() -> None:
+    for arguments, says in ((["--page", "x.md"], "goes with --compare"), (["--compare", "--page", "nowhere/x.md"], "nowhere is no folder")):
+        result = CliRunner().invoke(app, ["demo", *arguments])
+        assert result.exit_code == 2
+        assert says in result.stderr
 
 
 def test_it_is_shown_and_told_as_json(told: Comparison) -> None:

@@ -16,6 +16,7 @@ from rich.console import Console
 from driftline.cli.broker import stop_broker
 from driftline.cli.config import FILE_NAME, read_yaml
 from driftline.cli.state import state_of
+from driftline.contracts.errors import DriftlineError
 
 FIRST_MONTH, LAST_MONTH = 3, 12
 #: Columns of the tables when nobody's terminal sets the width.
@@ -38,6 +39,9 @@ def demo_command(
     compare: Annotated[
         bool, typer.Option("--compare", help="Only compare, without Kafka: what other systems' rules would have said of the same flights.")
     ] = False,
+    page: Annotated[
+        Path | None, typer.Option("--page", help="With --compare: write the whole table, with dates and causes, as a Markdown page too.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")] = False,
 ) -> None:
     """Watch a real year: 270,000 flights scored and published in order, their arrivals as labels, drift found, challengers tried.
@@ -51,8 +55,10 @@ def demo_command(
     if not console.is_terminal:
         console = Console(stderr=as_json, width=_FILE_WIDTH)
     if compare:
-        _compare(console, as_json=as_json)
+        _compare(console, page, as_json=as_json)
         return
+    if page is not None:
+        raise DriftlineError("--page goes with --compare")
     bootstrap = bootstrap or _named(ctx)
     state = (state_dir or _new_folder()).absolute()
     state.mkdir(parents=True, exist_ok=True)
@@ -78,15 +84,21 @@ def _named(ctx: typer.Context) -> str | None:
     return state.settings.kafka.bootstrap_servers if "bootstrap_servers" in (read_yaml(path).get("kafka") or {}) else None
 
 
-def _compare(console: Console, *, as_json: bool) -> None:
+def _compare(console: Console, page: Path | None, *, as_json: bool) -> None:
     from driftline.cli.demo.comparing import show_comparison
     from driftline.cli.demo.comparison import compare
     from driftline.cli.demo.flights import load
+    from driftline.cli.demo.page import origin, page_of
     from driftline.cli.demo.stage import model_settings
 
+    if page is not None and not page.absolute().parent.is_dir():
+        raise DriftlineError(f"{page.parent} is no folder")
     console.print("Reading the flights of 2013, and asking four ways of watching what they make of them.", highlight=False)
     told = compare(load(), model_settings())
     show_comparison(told, console)
+    if page is not None:
+        page.write_text(page_of(told, origin()), encoding="utf-8")
+        console.print(f"Written to {page}.", highlight=False)
     if as_json:
         _write(told)
 

@@ -207,7 +207,11 @@ def _naming(column: str, alerts: Sequence[Alert]) -> list[tuple[str, str]]:
 
 def _total(told: Mapping[str, Mapping[str, Said]], way: str) -> Said:
     mine = [by_way[way] for by_way in told.values() if way in by_way]
-    return Said(inside=sum(said.inside for said in mine), after=sum(said.after for said in mine), days=max(said.days for said in mine), dates=[])
+    dates = sorted(date for said in mine for date in said.dates)
+    return Said(
+        inside=sum(said.inside for said in mine), after=sum(said.after for said in mine), days=max(said.days for said in mine),
+        dates=dates[:1] + dates[1:][-1:],
+    )  # fmt: skip
 
 
 def _days(day: npt.NDArray[np.int32]) -> list[slice]:
