@@ -2,7 +2,7 @@
 
 ``python benchmarks/join.py --rows 60000 --out benchmarks/results/join.json``. A labelled outcome is one prediction and one label, each read, merged
 and committed; of 10 labels one comes before its prediction, one is corrected and one in 50 withdrawn. PostgreSQL is started for the run, durable
-(``fsync`` on), unless ``--database`` names one.
+(``fsync`` on). It has as many writers as there are workers, each with partitions of its own, and is measured with one and with two; SQLite has one.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import multiprocessing
 import random
 import resource
 import sys
@@ -18,6 +19,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +30,8 @@ import numpy as np
 from sqlalchemy import Engine
 from tests import postgres as pg
 
+from benchmarks.report import circumstances
+from driftline.cli.collector import spare_collector
 from driftline.contracts.reference import Reference
 from driftline.contracts.settings import Settings, build_settings
 from driftline.detectors.reference import build_reference
@@ -38,7 +43,7 @@ from driftline.store.outcome_rows import OutcomeChange
 from driftline.streams.joining import CountedAs, delta_rows, read_labels
 from driftline.streams.predictions import Poll, PredictionReader
 from driftline.streams.references import ReferenceBook
-from driftline.streams.sql_thread import SqlThread
+from driftline.streams.sql_thread import SqlThread, two_threads
 
 T0 = 1_700_000_000_000
 FEATURES = 20
@@ -74,9 +79,9 @@ def reference() -> Reference:
     )
 
 
-def log(rows: int, batch: int) -> list[tuple[str, list[Record]]]:
+def log(rows: int, batch: int, seed: int = 1) -> list[tuple[str, list[Record]]]:
     """Return batches of both topics in the order of arrival."""
-    rng = random.Random(1)
+    rng = random.Random(seed)
     predictions, labels = [], []
     for i in range(rows):
         at = T0 + i * 5
@@ -112,8 +117,9 @@ def _batches(rows: list[tuple[float, int, bytes]], size: int) -> Iterator[tuple[
 class Half:
     """What one of the step's two halves does with its batches, and how long each part took."""
 
-    def __init__(self, engine: Engine, settings: Settings, book: ReferenceBook, sql: SqlThread) -> None:
+    def __init__(self, engine: Engine, settings: Settings, book: ReferenceBook, sql: SqlThread, partition: int) -> None:
         self._engine = engine
+        self._partition = partition
         self._settings = settings
         self._book = book
         self._sql = sql
@@ -127,14 +133,21 @@ class Half:
             poll = await asyncio.to_thread(self._timed, "read", read, records, self._settings)
             following = records[-1].offset + 1
             change = JoinChange(
-                source=topic, partition=0, expected_next=position, next_offset=following, predictions=poll.predictions, labels=poll.labels
+                source=topic,
+                partition=self._partition,
+                expected_next=position,
+                next_offset=following,
+                predictions=poll.predictions,
+                labels=poll.labels,
             )
             said = partial(self._said, source=topic, sequence=following)
             await self._sql.run(self._timed, "apply", join.apply, self._engine, change, said, judge)
             position = following
 
     def _said(self, changes: list[OutcomeChange], source: str, sequence: int) -> list[OutboxRow]:
-        told: list[OutboxRow] = self._timed("deltas", delta_rows, changes, owner="o", source=source, partition=0, sequence=sequence, book=self._book)
+        told: list[OutboxRow] = self._timed(
+            "deltas", delta_rows, changes, owner="o", source=source, partition=self._partition, sequence=sequence, book=self._book
+        )
         return told
 
     def _timed(self, what: str, call: Callable[..., Any], *args: Any, **named: Any) -> Any:
@@ -144,31 +157,67 @@ class Half:
         return result
 
 
-def measure(engine: Engine, batches: list[tuple[str, list[Record]]], settings: Settings, rows: int) -> dict[str, Any]:
-    """Take both topics in as the step does: each half reads in a thread aside, all SQL goes through one."""
-    known = reference()
-    references.put(engine, known, [])
+class Took(NamedTuple):
+    """What one worker took: when it began and ended (s since the epoch), processor time (s), time in each part (s), memory (MB)."""
+
+    began: float
+    ended: float
+    cpu: float
+    spent: dict[str, float]
+    rss_mb: int
+
+
+def measure(engine: Engine, batches: list[tuple[str, list[Record]]], settings: Settings, partition: int = 0) -> Took:
+    """Take both topics in as the step does: each half reads in a thread aside; SQL has as many threads, and the collector is spared, as there."""
     book = ReferenceBook()
-    book.add([known])
-    sql = SqlThread()
-    halves = {
-        "inference-events": (PredictionReader(), Half(engine, settings, book, sql)),
-        "label-events": (read_labels, Half(engine, settings, book, sql)),
+    book.add([reference()])
+    first, second = two_threads(engine)
+    halves: dict[str, tuple[Callable[[Sequence[Any], Settings], Poll], Half]] = {
+        "inference-events": (PredictionReader(), Half(engine, settings, book, first, partition)),
+        "label-events": (read_labels, Half(engine, settings, book, second, partition)),
     }
+    spare_collector()
 
     async def both() -> None:
         await asyncio.gather(*(half.take(topic, read, [b for t, b in batches if t == topic]) for topic, (read, half) in halves.items()))
 
-    began, cpu = time.perf_counter(), time.process_time()
+    began, cpu = time.time(), time.process_time()
     asyncio.run(both())
-    took, cpu = time.perf_counter() - began, time.process_time() - cpu
+    ended, cpu = time.time(), time.process_time() - cpu
     spent = {name: sum(half.spent[name] for _, half in halves.values()) for name in ("read", "apply", "deltas")}
     spent["apply"] -= spent["deltas"]
+    return Took(began, ended, cpu, spent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+
+
+def work(url: str, partition: int, size: tuple[int, int], ready: Barrier, done: Queue[Took]) -> None:
+    """Be one worker: make its log, wait for the others, take it in."""
+    batches, settings = log(*size, seed=partition), build_settings({"defaults": {"pane": "5s", "label_wait": "1h"}})
+    engine = open_database(url)
+    ready.wait()
+    done.put(measure(engine, batches, settings, partition))
+    engine.dispose()
+
+
+def together(url: str, rows: int, batch: int, workers: int) -> dict[str, Any]:
+    """Return how fast so many workers take in ``rows`` outcomes."""
+    engine = open_database(url)
+    migrate(engine)
+    references.put(engine, reference(), [])
+    engine.dispose()
+    spawn = multiprocessing.get_context("spawn")
+    ready, done = spawn.Barrier(workers), spawn.Queue()
+    processes = [spawn.Process(target=work, args=(url, i, (rows // workers, batch), ready, done)) for i in range(workers)]
+    for process in processes:
+        process.start()
+    took: list[Took] = [done.get() for _ in processes]
+    for process in processes:
+        process.join()
+    spent = {name: sum(one.spent[name] for one in took) for name in took[0].spent}
     return {
-        "outcomes_per_s": round(rows / took),
-        "outcomes_per_cpu_s_of_the_step": round(rows / cpu),
+        "outcomes_per_s": round(rows / (max(one.ended for one in took) - min(one.began for one in took))),
+        "outcomes_per_cpu_s_of_the_step": round(rows / sum(one.cpu for one in took)),
         "us_per_outcome": {name: round(s / rows * 1e6, 1) for name, s in spent.items()},
-        "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "rss_mb": max(one.rss_mb for one in took),
     }
 
 
@@ -197,20 +246,17 @@ def main() -> None:
     parser.add_argument("--databases", nargs="+", default=["sqlite", "postgresql"])
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
-    batches = log(asked.rows, asked.batch)
-    settings = build_settings({"defaults": {"pane": "5s", "label_wait": "1h"}})
-    result: dict[str, Any] = {"rows": asked.rows, "batch": asked.batch, "features": FEATURES}
+    result: dict[str, Any] = {"rows": asked.rows, "batch": asked.batch, "features": FEATURES, **circumstances(sys.argv[1:], of="benchmarks.join")}
     for kind in asked.databases:
-        runs = []
-        for _ in range(asked.repeats):
-            with tempfile.TemporaryDirectory() as folder, database(kind, Path(folder)) as url:
-                engine = open_database(url)
-                migrate(engine)
-                runs.append(measure(engine, batches, settings, asked.rows))
-                engine.dispose()
-        runs.sort(key=lambda run: run["outcomes_per_s"])
-        result[kind] = {**runs[len(runs) // 2], "all_outcomes_per_s": [run["outcomes_per_s"] for run in runs]}
-        print(kind, json.dumps(result[kind]), flush=True)
+        for workers in (1, 2) if kind == "postgresql" else (1,):
+            runs = []
+            for _ in range(asked.repeats):
+                with tempfile.TemporaryDirectory() as folder, database(kind, Path(folder)) as url:
+                    runs.append(together(url, asked.rows, asked.batch, workers))
+            runs.sort(key=lambda run: run["outcomes_per_s"])
+            name = kind if workers == 1 else f"{kind}, {workers} workers"
+            result[name] = {**runs[len(runs) // 2], "all_outcomes_per_s": [run["outcomes_per_s"] for run in runs]}
+            print(name, json.dumps(result[name]), flush=True)
     if asked.out:
         asked.out.parent.mkdir(parents=True, exist_ok=True)
         asked.out.write_text(json.dumps(result, indent=2) + "\n")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
-import gc
 import logging
 import os
 import signal
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import msgspec
 
+from driftline.cli.collector import spare_collector
 from driftline.cli.supervisor import SUPERVISED
 from driftline.cli.waiting import wait_for_parts
 from driftline.contracts.errors import DriftlineError, SetupError
@@ -34,8 +34,6 @@ log = logging.getLogger("driftline.worker")
 
 #: A report of the widest model takes a minute or two.
 _LONGEST_REPORT_S: Final = 900.0
-#: New objects after which the young ones are looked through. A poll brings thousands of records, none of which is ever part of a cycle.
-_YOUNG_MOST: Final = 20_000
 #: How long an orphan may take to leave.
 _ORPHAN_S: Final = 20.0
 
@@ -135,18 +133,11 @@ def _run_faust(settings: Settings, step: str, supervisor: str | None) -> int:
     drain_s = parse_duration(settings.worker.drain_timeout) / SECOND_MS
     worker = _step_worker(drain_s)(app, quiet=True, redirect_stdouts=False, override_logging=False, loop=loop)
     worker.spinner = None
-    _spare_collector()
+    spare_collector()
     try:
         worker.execute_from_commandline()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
-
-
-def _spare_collector() -> None:
-    """Have the garbage collector leave alone what was made until here, half a million objects of the libraries, and look after a poll, not within."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_YOUNG_MOST, 10, 10)
 
 
 def _serve_step(settings: Settings, step: Process, app: DriftApp, loop: asyncio.AbstractEventLoop) -> None:

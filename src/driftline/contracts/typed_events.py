@@ -96,7 +96,7 @@ class TypedDecoder:
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError, OverflowError):
                 unfit.add(len(events))
                 events.append(None)
-        unfit |= _odd(raws)
+        unfit |= odd(raws)
         kinds: set[type] = {type(event.event_time) for event in events if event is not None}
         if str in kinds:
             unfit |= _tell_times(events)
@@ -111,7 +111,7 @@ def _is_object(raw: msgspec.Raw) -> bool:
     return memoryview(raw)[0] == _OBJECT
 
 
-def _odd(raws: Sequence[bytes | None]) -> set[int]:
+def odd(raws: Sequence[bytes | None]) -> set[int]:
     """Return the events that are too large, or may hold a NUL, which no name may have: rare, and the other way knows what to do.
 
     A NUL in a JSON text is written with a backslash, and to look for one byte is ten times as fast as to look for six.

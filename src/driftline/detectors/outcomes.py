@@ -18,7 +18,7 @@ THRESHOLD = 0.5
 Cell = float | str | tuple[float, int] | None
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A prediction with its label."""
 
     event_id: str

@@ -74,7 +74,8 @@ def backfill_outcomes(engine: Engine, rows: list[OutcomeRow], settings: ModelSet
             expected_next=done,
             next_offset=start + len(chunk),
             predictions=[
-                PredictionRow(model=r.model, event_id=r.event_id, version=r.version, event_time=r.event_time, features=r.features) for r in chunk
+                PredictionRow(model=r.model, event_id=r.event_id, version=r.version, event_time=r.event_time, features=dict(r.features))
+                for r in chunk
             ],
             labels=[LabelRow(model=r.model, event_id=r.event_id, label=r.label, label_time=r.label_time) for r in chunk],
         )

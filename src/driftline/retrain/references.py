@@ -137,7 +137,7 @@ def sample_of(rows: Sequence[OutcomeRow], said: Answers) -> list[SampleRow]:
             event_id=rows[i].event_id,
             event_time=rows[i].event_time,
             version=rows[i].version,
-            features=rows[i].features,
+            features=dict(rows[i].features),
             prediction=said.predictions[i],
             score=None if scores is None else float(scores[i]),
         )

@@ -8,7 +8,7 @@ rows in a circle.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any
@@ -36,25 +36,37 @@ from driftline.store.pg_arrays import array_of, array_type
 Row = Mapping[str, Any]
 
 
-def insert_new(conn: Connection, into: Table, rows: Collection[Row]) -> None:
+class Columns(dict[str, list[Any]]):
+    """Rows in the order of their keys, each key once, as lists that are named like the columns: for those who have very many."""
+
+    @classmethod
+    def of(cls, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> Columns:
+        """Return rows that are in that order already."""
+        return cls(zip(names, map(list, zip(*rows, strict=True)), strict=True) if rows else {})
+
+
+#: Rows in any order.
+Rows = Collection[Row] | Columns
+
+
+def insert_new(conn: Connection, into: Table, rows: Rows) -> None:
     """Insert the rows whose primary key is not there; leave the others as they are."""
-    if not rows:
+    if not (columns := _columns(into, rows)):
         return
-    ordered = _by_key(into, rows)
-    names = tuple(ordered[0])
+    names = tuple(columns)
     if _is_postgresql(conn):
-        conn.execute(_postgresql_insert(into, names).on_conflict_do_nothing(), _arrays(into, ordered))
+        conn.execute(_postgresql_insert(into, names).on_conflict_do_nothing(), _arrays(into, columns))
     else:
-        _each(conn, _sqlite_insert_new(into, names), ordered)
+        _each(conn, _sqlite_insert_new(into, names), columns)
 
 
-def insert_returning_new(conn: Connection, into: Table, rows: Collection[Row]) -> set[tuple[Any, ...]]:
+def insert_returning_new(conn: Connection, into: Table, rows: Rows) -> set[tuple[Any, ...]]:
     """Insert like ``insert_new`` (PostgreSQL only); return the keys of those that were not there. A rival's
     uncommitted row is waited for.
     """
-    ordered = _by_key(into, rows)
-    statement = _postgresql_insert(into, tuple(ordered[0])).on_conflict_do_nothing().returning(*into.primary_key.columns)
-    return {tuple(row) for row in conn.execute(statement, _arrays(into, ordered)).all()}
+    columns = _columns(into, rows)
+    statement = _postgresql_insert(into, tuple(columns)).on_conflict_do_nothing().returning(*into.primary_key.columns)
+    return {tuple(row) for row in conn.execute(statement, _arrays(into, columns)).all()}
 
 
 def upsert(conn: Connection, into: Table, rows: Collection[Row], *, unless_newer: str | None = None) -> None:
@@ -63,42 +75,39 @@ def upsert(conn: Connection, into: Table, rows: Collection[Row], *, unless_newer
     ``unless_newer`` names a column: a row there with a greater value of it stays. Of rows with one key the last is
     taken, or the greatest of that column.
     """
-    if not rows:
+    if not (columns := _columns(into, rows, unless_newer)):
         return
-    ordered = _by_key(into, rows, unless_newer)
-    names = tuple(ordered[0])
+    names = tuple(columns)
     if _is_postgresql(conn):
-        conn.execute(_or_replaced(_postgresql_insert(into, names), into, names, unless_newer), _arrays(into, ordered))
+        conn.execute(_or_replaced(_postgresql_insert(into, names), into, names, unless_newer), _arrays(into, columns))
     else:
-        _each(conn, _sqlite_upsert(into, names, unless_newer), ordered)
+        _each(conn, _sqlite_upsert(into, names, unless_newer), columns)
 
 
-def update(conn: Connection, of: Table, rows: Collection[Row]) -> None:
+def update(conn: Connection, of: Table, rows: Rows) -> None:
     """Set the columns that the rows name besides the primary key."""
-    if not rows:
+    if not (columns := _columns(of, rows)):
         return
-    ordered = _by_key(of, rows)
-    names = tuple(ordered[0])
+    names = tuple(columns)
     if _is_postgresql(conn):
         keys = [c.name for c in of.primary_key]
         new = _unnested(of, names).subquery("new")
         here = and_(*(of.c[name] == new.c[name] for name in keys))
-        conn.execute(of.update().values({name: new.c[name] for name in names if name not in keys}).where(here), _arrays(of, ordered))
+        conn.execute(of.update().values({name: new.c[name] for name in names if name not in keys}).where(here), _arrays(of, columns))
     else:
-        _each(conn, _sqlite_update(of, names), ordered)
+        _each(conn, _sqlite_update(of, names), columns)
 
 
 def delete(conn: Connection, of: Table, rows: Collection[Row]) -> None:
     """Delete the rows with these primary keys."""
-    if not rows:
+    if not (columns := _columns(of, rows)):
         return
-    ordered = _by_key(of, rows)
     if _is_postgresql(conn):
-        gone = _unnested(of, tuple(ordered[0])).subquery("gone")
+        gone = _unnested(of, tuple(columns)).subquery("gone")
         here = and_(*(c == gone.c[c.name] for c in of.primary_key))
-        conn.execute(of.delete().where(here), _arrays(of, ordered))
+        conn.execute(of.delete().where(here), _arrays(of, columns))
     else:
-        _each(conn, _sqlite_delete(of), ordered)
+        _each(conn, _sqlite_delete(of), columns)
 
 
 def delete_some(conn: Connection, of: Table, *where: ColumnElement[bool], limit: int) -> int:
@@ -119,7 +128,7 @@ def append(conn: Connection, into: Table, rows: Sequence[Row]) -> None:
     if not rows:
         return
     if _is_postgresql(conn):
-        conn.execute(_postgresql_insert(into, tuple(rows[0])), _arrays(into, rows))
+        conn.execute(_postgresql_insert(into, tuple(rows[0])), _arrays(into, _turned(rows)))
     else:
         conn.execute(into.insert(), rows)
 
@@ -152,6 +161,15 @@ def _is_postgresql(conn: Connection) -> bool:
     return conn.dialect.name == "postgresql"
 
 
+def _columns(of: Table, rows: Rows, newest: str | None = None) -> Columns:
+    """Return the rows in the order of their keys, column by column; nothing where there is no row."""
+    return rows if isinstance(rows, Columns) else _turned(_by_key(of, rows, newest))
+
+
+def _turned(rows: Sequence[Row]) -> Columns:
+    return Columns({name: [row[name] for row in rows] for name in rows[0]} if rows else {})
+
+
 def _by_key(of: Table, rows: Collection[Row], newest: str | None = None) -> list[Row]:
     key_of = itemgetter(*(c.name for c in of.primary_key))
     chosen: dict[Any, Row] = {}
@@ -167,8 +185,8 @@ def _by_key(of: Table, rows: Collection[Row], newest: str | None = None) -> list
 
 
 # ---- PostgreSQL
-def _arrays(of: Table, rows: Sequence[Row]) -> dict[str, Any]:
-    return {"all_" + name: array_of(of.c[name].type, [row[name] for row in rows]) for name in rows[0]}
+def _arrays(of: Table, columns: Columns) -> dict[str, Any]:
+    return {"all_" + name: array_of(of.c[name].type, values) for name, values in columns.items()}
 
 
 def _unnested(of: Table, names: Sequence[str]) -> Select[Any]:
@@ -192,10 +210,9 @@ _Text = tuple[str, tuple[str, ...]]
 _SQLITE: Dialect = sqlite.dialect()
 
 
-def _each(conn: Connection, text: _Text, rows: Sequence[Row]) -> None:
+def _each(conn: Connection, text: _Text, columns: Columns) -> None:
     statement, names = text
-    values_of: Callable[[Row], Any] = itemgetter(*names)
-    conn.exec_driver_sql(statement, [values_of(row) if len(names) > 1 else (values_of(row),) for row in rows])
+    conn.exec_driver_sql(statement, list(zip(*(columns[name] for name in names), strict=True)))
 
 
 def _text(statement: Executable, names: Mapping[str, str] | None = None) -> _Text:

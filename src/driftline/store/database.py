@@ -9,6 +9,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg.pq import Format
 from psycopg.types.array import ListBinaryDumper
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select, text
 from sqlalchemy.exc import ArgumentError
@@ -16,7 +17,7 @@ from sqlalchemy.exc import ArgumentError
 from driftline.contracts.databases import ACCEPTED, redacted_url
 from driftline.contracts.errors import SchemaOutdated, SettingsError
 from driftline.store import pg_arrays
-from driftline.store.transactions import WRITES, reading, writing
+from driftline.store.transactions import BYTES, WRITES, reading, writing
 
 BUSY_MS = 60_000
 #: A writer stopped inside a transaction (SIGSTOP, a laptop's lid) blocks its successor no longer than this.
@@ -26,6 +27,10 @@ LOCK_MS = 60_000
 #: A server that is not to be reached, or gone without a word, is found out within about this time.
 _REACH_S = 10
 _ALIVE = {"connect_timeout": _REACH_S, "keepalives_idle": _REACH_S, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
+
+#: The log is brought into SQLite's file at so many pages (32 MB), not at a thousand: pages of an index change in nearly every transaction. So much
+#: of the file is remembered by a connection (2 MB were the default, less than what one poll touches).
+_WAL_PAGES, _CACHE_KB = 8_000, 16_384
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x64726966_746C696E  # "driftlin": any number that nobody else takes
@@ -50,6 +55,7 @@ def open_database(url: str) -> Engine:
     if parsed.drivername == "postgresql+psycopg":
         engine = create_engine(parsed, pool_pre_ping=True, hide_parameters=True, connect_args=_alive(parsed))
         event.listen(engine, "connect", _postgresql_connected)
+        event.listen(engine, "before_cursor_execute", _postgresql_asks)
         return engine
     if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
         raise SettingsError("database", redacted_url(url), ACCEPTED)
@@ -112,11 +118,19 @@ def _sqlite_connected(dbapi: Any, _record: Any) -> None:
     if mode != "wal":  # switching needs the file for oneself, so only the first connection ever does it
         dbapi.execute("PRAGMA journal_mode=WAL")
     dbapi.execute("PRAGMA synchronous=FULL")
+    dbapi.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
+    dbapi.execute(f"PRAGMA cache_size=-{_CACHE_KB}")
 
 
 def _sqlite_begins(conn: Connection) -> None:
     # A deferred transaction that turns into a writer fails at once when another has written meanwhile, without waiting.
     conn.execute(text("BEGIN IMMEDIATE" if conn.get_execution_options().get(WRITES) else "BEGIN"))
+
+
+def _postgresql_asks(conn: Connection, cursor: Any, *_: Any) -> None:
+    # Not for all: what SQLAlchemy reads of PostgreSQL's own tables it wants as text.
+    if conn.get_execution_options().get(BYTES):
+        cursor.format = Format.BINARY
 
 
 def _postgresql_connected(dbapi: Any, _record: Any) -> None:

@@ -14,23 +14,25 @@ from driftline.store import bulk, outbox
 from driftline.store.cursors import advance
 from driftline.store.outbox import OutboxRow
 from driftline.store.outcome_rows import (
+    COLUMNS,
     Halves,
     Judge,
     LabelRow,
     OutcomeChange,
     OutcomeRow,
     PredictionRow,
-    columns_of,
     counted_of,
     halves_of,
     merge,
     outcome_of,
     uncounted,
+    values_of,
 )
 from driftline.store.tables import join_cursors, outcomes
-from driftline.store.transactions import Target, reading, writing
+from driftline.store.transactions import BYTES, Target, reading, writing
 
 Key = tuple[str, str]
+_LABELLED = ("model", "event_id", "label_time", "label", "counted")
 
 
 class JoinChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +67,7 @@ def apply(
         there = news.get(key)
         news[key] = halves if there is None else merge(there, halves)
     with writing(engine) as conn:
+        conn.execution_options(**{BYTES: True})
         where: dict[str, str | int] = {"source": change.source, "partition": change.partition}
         if not advance(
             conn,
@@ -125,31 +128,34 @@ class _Held(NamedTuple):
 
 
 def _merged(conn: Connection, news: Mapping[Key, Halves], judge: Judge) -> list[OutcomeChange]:
-    fresh = {key: outcome_of(*key, new, judge) for key, new in news.items()}
+    # As a rule one half comes at a time: nearly all of these are no outcome yet.
+    whole = ((key, new) for key, new in news.items() if new.prediction is not None and new.label is not None)
+    fresh = {key: outcome_of(*key, new, judge, lazily=True) for key, new in whole}
     olds = _locked(conn, news, fresh)
-    relabelled: list[bulk.Row] = []
-    rewritten: list[bulk.Row] = []
+    relabelled: list[tuple[Any, ...]] = []
+    rewritten: list[tuple[Any, ...]] = []
     changes: list[OutcomeChange] = []
     for key, new in news.items():
         held = olds.get(key)
         if held is None:
-            if fresh[key] is not None:
-                changes.append((None, fresh[key]))
+            if (outcome := fresh.get(key)) is not None:
+                changes.append((None, outcome))
             continue
         old, merged = held.halves, merge(held.halves, new)
         if merged == old:
             continue
         model, event_id = key
-        before, after = outcome_of(model, event_id, old, judge, held.counted), outcome_of(model, event_id, merged, judge)
+        before = outcome_of(model, event_id, old, judge, held.counted, lazily=True)
+        after = outcome_of(model, event_id, merged, judge, lazily=True)
         counted = counted_of(after)
         if (merged.prediction, merged.time) == (old.prediction, old.time):
-            relabelled.append({"model": model, "event_id": event_id, "label_time": merged.label_time, "label": merged.label, "counted": counted})
+            relabelled.append((model, event_id, merged.label_time, merged.label, counted))
         else:
-            rewritten.append(columns_of(model, event_id, merged, counted))
+            rewritten.append(values_of(model, event_id, merged, counted))
         if before is not None or after is not None:
             changes.append((before, after))
-    bulk.update(conn, outcomes, relabelled)  # a label leaves the prediction, the larger part, alone
-    bulk.update(conn, outcomes, rewritten)
+    bulk.update(conn, outcomes, bulk.Columns.of(_LABELLED, relabelled))  # a label leaves the prediction, the larger part, alone
+    bulk.update(conn, outcomes, bulk.Columns.of(COLUMNS, rewritten))
     return changes
 
 
@@ -160,12 +166,15 @@ def _locked(conn: Connection, news: Mapping[Key, Halves], fresh: Mapping[Key, Ou
     if conn.dialect.name == "postgresql":
         # Inserting first makes two joins that meet a new event at once wait for one another; a plain read would show
         # it to neither.
-        rows = [columns_of(*key, new, counted_of(fresh[key])) for key, new in news.items()]
-        inserted = bulk.insert_returning_new(conn, outcomes, rows)
+        inserted = bulk.insert_returning_new(conn, outcomes, _columns(news, fresh))
         return _read(conn, [key for key in news if key not in inserted], lock=True)
     olds = _read(conn, list(news))  # SQLite has one writer at a time
-    bulk.insert_new(conn, outcomes, [columns_of(*key, new, counted_of(fresh[key])) for key, new in news.items() if key not in olds])
+    bulk.insert_new(conn, outcomes, _columns({key: new for key, new in news.items() if key not in olds}, fresh))
     return olds
+
+
+def _columns(news: Mapping[Key, Halves], fresh: Mapping[Key, OutcomeRow | None]) -> bulk.Columns:
+    return bulk.Columns.of(COLUMNS, [values_of(*key, new, counted_of(fresh.get(key))) for key, new in news.items()])
 
 
 def _read(conn: Connection, keys: Sequence[Key], *, lock: bool = False) -> dict[Key, _Held]:

@@ -4,7 +4,7 @@ arrival order never matters.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -17,7 +17,7 @@ Value = float | str | bool | None
 Feature = float | int | str | bool | None
 
 
-class PredictionRow(msgspec.Struct, frozen=True, kw_only=True):
+class PredictionRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A prediction as the join keeps it; ``features`` are those that the configuration keeps."""
 
     model: str
@@ -29,7 +29,7 @@ class PredictionRow(msgspec.Struct, frozen=True, kw_only=True):
     features: dict[str, Feature] = {}
 
 
-class LabelRow(msgspec.Struct, frozen=True, kw_only=True):
+class LabelRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is said to have happened; ``label`` None withdraws what was said before ``label_time``."""
 
     model: str
@@ -38,7 +38,7 @@ class LabelRow(msgspec.Struct, frozen=True, kw_only=True):
     label_time: int
 
 
-class OutcomeRow(msgspec.Struct, frozen=True, kw_only=True):
+class OutcomeRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A complete outcome: predicted and labelled. Rows that lack either stay inside the store."""
 
     model: str
@@ -47,7 +47,7 @@ class OutcomeRow(msgspec.Struct, frozen=True, kw_only=True):
     event_time: int
     prediction: Value
     score: float | None
-    features: dict[str, Feature]
+    features: Mapping[str, Feature]
     label: float | str | bool
     label_time: int
     #: What it was counted as; None: nowhere.
@@ -58,7 +58,7 @@ class OutcomeRow(msgspec.Struct, frozen=True, kw_only=True):
 OutcomeChange = tuple[OutcomeRow | None, OutcomeRow | None]
 
 
-class Halves(msgspec.Struct, frozen=True):
+class Halves(msgspec.Struct, frozen=True, gc=False):
     """What is known of one event, as the database holds it: ``prediction`` and ``label`` are their bytes, None as
     long as they haven't come.
     """
@@ -69,11 +69,47 @@ class Halves(msgspec.Struct, frozen=True):
     label: bytes | None
 
 
-class _PredictionBytes(msgspec.Struct, array_like=True):
+class _PredictionBytes(msgspec.Struct, array_like=True, gc=False):
     version: str
     prediction: Value
     score: float | None
     features: dict[str, Feature]
+
+
+class _Features(Mapping[str, Feature]):
+    """Features that are read when somebody asks for one: of most outcomes nobody does."""
+
+    __slots__ = ("_raw", "_read")
+
+    def __init__(self, raw: msgspec.Raw) -> None:
+        self._raw = raw
+        self._read: dict[str, Feature] | None = None
+
+    def _all(self) -> dict[str, Feature]:
+        if self._read is None:
+            self._read = _decode_features(self._raw)
+        return self._read
+
+    def __getitem__(self, name: str) -> Feature:
+        return self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def __repr__(self) -> str:
+        return repr(self._all())
+
+
+class _Unread(msgspec.Struct, array_like=True, gc=False):
+    """``_PredictionBytes`` whose features are left as they are."""
+
+    version: str
+    prediction: Value
+    score: float | None
+    features: msgspec.Raw
 
 
 #: What an outcome counts as: (model, version, event time, label time); None: it counts nowhere.
@@ -86,6 +122,8 @@ def uncounted(_model: str, _version: str, _event_time: int, _label_time: int) ->
 
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode
 _decode_prediction = msgspec.msgpack.Decoder(_PredictionBytes).decode
+_decode_unread = msgspec.msgpack.Decoder(_Unread).decode
+_decode_features = msgspec.msgpack.Decoder(dict[str, Feature]).decode
 _decode_label = msgspec.msgpack.Decoder(Value).decode
 _decode_counted = lru_cache(maxsize=4096)(msgspec.msgpack.Decoder(Counted | None).decode)
 _WIDEST = 1 << 63
@@ -118,14 +156,19 @@ def merge(one: Halves, other: Halves) -> Halves:
     )
 
 
-def outcome_of(model: str, event_id: str, halves: Halves | None, judge: Judge = uncounted, counted: bytes | None = None) -> OutcomeRow | None:
-    """Return the outcome, None while it is not complete. It is counted as it was, or as ``judge`` says where nothing is stored."""
+def outcome_of(
+    model: str, event_id: str, halves: Halves | None, judge: Judge = uncounted, counted: bytes | None = None, *, lazily: bool = False
+) -> OutcomeRow | None:
+    """Return the outcome, None while it is not complete. It is counted as it was, or as ``judge`` says where nothing is stored.
+
+    Its features are read at once, or ``lazily``, when one is asked for.
+    """
     if halves is None or halves.prediction is None or halves.label is None or halves.label_time is None:
         return None
     label = _decode_label(halves.label)
     if label is None:
         return None
-    kept = _decode_prediction(halves.prediction)
+    kept = _decode_unread(halves.prediction) if lazily else _decode_prediction(halves.prediction)
     return OutcomeRow(
         model=model,
         event_id=event_id,
@@ -133,7 +176,7 @@ def outcome_of(model: str, event_id: str, halves: Halves | None, judge: Judge = 
         event_time=halves.time,
         prediction=kept.prediction,
         score=kept.score,
-        features=kept.features,
+        features=_Features(kept.features) if isinstance(kept, _Unread) else kept.features,
         label=label,
         label_time=halves.label_time,
         counted=judge(model, kept.version, halves.time, halves.label_time) if counted is None else _decode_counted(counted),
@@ -153,17 +196,13 @@ def counted_of(outcome: OutcomeRow | None) -> bytes | None:
     return None if outcome is None else _counted(outcome.counted)
 
 
-def columns_of(model: str, event_id: str, halves: Halves, counted: bytes | None) -> Mapping[str, Any]:
-    """Return the row of the ``outcomes`` table."""
-    return {
-        "model": model,
-        "event_id": event_id,
-        "time": halves.time,
-        "prediction": halves.prediction,
-        "label_time": halves.label_time,
-        "label": halves.label,
-        "counted": counted,
-    }
+#: The columns of the ``outcomes`` table.
+COLUMNS = ("model", "event_id", "time", "prediction", "label_time", "label", "counted")
+
+
+def values_of(model: str, event_id: str, halves: Halves, counted: bytes | None) -> tuple[Any, ...]:
+    """Return a row of the ``outcomes`` table, in the order of ``COLUMNS``."""
+    return (model, event_id, halves.time, halves.prediction, halves.label_time, halves.label, counted)
 
 
 @lru_cache(maxsize=4096)

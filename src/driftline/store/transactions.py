@@ -9,6 +9,8 @@ from sqlalchemy import Connection, Engine
 
 #: Execution option of connections that will write; SQLite then takes its write lock at the start.
 WRITES = "driftline_writes"
+#: Execution option of connections that read many bytes: PostgreSQL then sends them as they are, not as twice their number of digits.
+BYTES = "driftline_bytes"
 
 Target = Engine | Connection
 

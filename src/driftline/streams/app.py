@@ -68,7 +68,7 @@ def _summarise_app(settings: Settings, engine: Engine, environment: Environment)
 def _join_app(settings: Settings, engine: Engine, environment: Environment) -> DriftApp:
     positions: dict[str, LoadOffset] = {}
     app = _app(settings, "join", positions, environment)
-    for topic, half in zip((INFERENCE_EVENTS, LABEL_EVENTS), joins(app, settings, engine, SqlThread()), strict=True):
+    for topic, half in zip((INFERENCE_EVENTS, LABEL_EVENTS), joins(app, settings, engine), strict=True):
         positions[topic_name(topic, settings.kafka)] = half.position
         _agent(app, settings, topic, half.take)
         _timer(app, _LOOK_ROUND_S, half.look_for_idle)

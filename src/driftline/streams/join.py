@@ -32,7 +32,7 @@ from driftline.streams.reading import Record, Rejected
 from driftline.streams.records import before
 from driftline.streams.reference_feed import ReferenceFeed
 from driftline.streams.source_progress import SourceProgress
-from driftline.streams.sql_thread import SqlThread
+from driftline.streams.sql_thread import SqlThread, two_threads
 from driftline.streams.transport import Batch, DriftApp
 
 Read = Callable[[Sequence[Record], Settings], Poll]
@@ -171,9 +171,10 @@ class Join:
         return f"join:{self._source}:{tp.partition}"
 
 
-def joins(app: DriftApp, settings: Settings, engine: Engine, sql: SqlThread) -> tuple[Join, Join]:
+def joins(app: DriftApp, settings: Settings, engine: Engine) -> tuple[Join, Join]:
     """Return the two halves of the join: predictions and labels."""
+    first, second = two_threads(engine)
     return (
-        Join(app, settings, engine, sql, topic=INFERENCE_EVENTS, read=PredictionReader()),
-        Join(app, settings, engine, sql, topic=LABEL_EVENTS, read=read_labels),
+        Join(app, settings, engine, first, topic=INFERENCE_EVENTS, read=PredictionReader()),
+        Join(app, settings, engine, second, topic=LABEL_EVENTS, read=read_labels),
     )

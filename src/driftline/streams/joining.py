@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from driftline.contracts.errors import DecodeError
-from driftline.contracts.events import LabelEvent, decode_label
+from driftline.contracts.events import decode_label
 from driftline.contracts.reference import Reference
 from driftline.contracts.ripeness import label_wait
 from driftline.contracts.settings import ModelSettings, Settings
 from driftline.contracts.summaries import Counted, OutcomeDelta, encode_summary
 from driftline.contracts.times import parse_duration
 from driftline.contracts.topics import SUMMARIES
+from driftline.contracts.typed_labels import decode_labels
 from driftline.detectors.outcomes import Outcome
 from driftline.detectors.parts import counted_parts
 from driftline.store.outbox import OutboxRow
 from driftline.store.outcome_rows import LabelRow, OutcomeChange, OutcomeRow
 from driftline.streams.predictions import Poll, sampled
-from driftline.streams.reading import FAR_AHEAD, Record, Rejected
+from driftline.streams.reading import FAR_AHEAD, is_plain
+from driftline.streams.records import Record, Rejected, bare
 from driftline.streams.references import ReferenceBook
 
 
@@ -28,17 +30,23 @@ def read_labels(records: Sequence[Record], settings: Settings) -> Poll:
     """
     poll = Poll()
     skew = parse_duration(settings.worker.allowed_skew)
-    for record in records:
+    shares: dict[str, float] = {}
+    read = bare(records)
+    quick = decode_labels([record.value if not record.headers or is_plain(record) else None for record in read])
+    for i, (record, typed) in enumerate(zip(read, quick, strict=True)):
         try:
-            event = decode_label(record.value, record.headers)
+            event = typed if typed is not None else decode_label(record.value, record.headers)
             if event.event_time > record.timestamp + skew + FAR_AHEAD:
                 raise DecodeError("event_time is more than a day ahead of the time at which the record was appended", record.value, code="time_ahead")
         except DecodeError as error:
-            poll.rejected.append(Rejected(record, error))
+            poll.rejected.append(Rejected(records[i], error))
             continue
         poll.reach(event.event_time, record.timestamp + skew)
-        if sampled(event.event_id, settings.model(event.model).outcome_sample):
-            poll.labels.append(_label(event))
+        share = shares.get(event.model)
+        if share is None:
+            share = shares[event.model] = settings.model(event.model).outcome_sample
+        if sampled(event.event_id, share):
+            poll.labels.append(LabelRow(model=event.model, event_id=event.event_id, label=event.label, label_time=event.event_time))
     return poll
 
 
@@ -111,7 +119,3 @@ def _outcome(row: OutcomeRow) -> Outcome:
         label_time=row.label_time,
         features=row.features,
     )
-
-
-def _label(event: LabelEvent) -> LabelRow:
-    return LabelRow(model=event.model, event_id=event.event_id, label=event.label, label_time=event.event_time)

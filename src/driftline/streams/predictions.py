@@ -15,14 +15,14 @@ from driftline.contracts.columnar_decoding import EventColumns, decode_columnar,
 from driftline.contracts.errors import DecodeError
 from driftline.contracts.events import InferenceEvent, decode_inference
 from driftline.contracts.ids import sample_hash
-from driftline.contracts.json_values import decode_features
+from driftline.contracts.json_values import decode_features, decode_plain
 from driftline.contracts.paths import flattened
 from driftline.contracts.settings import ModelSettings, Settings
 from driftline.contracts.times import parse_duration
 from driftline.contracts.typed_events import TypedDecoder, TypedEvent
 from driftline.detectors.places import places_in, places_of
 from driftline.detectors.rows import listed
-from driftline.detectors.sample import kept_features
+from driftline.detectors.sample import MAX_TEXT, kept_features
 from driftline.store.outcome_rows import LabelRow, PredictionRow, Value
 from driftline.streams.columnar_paths import least_names, leaves
 from driftline.streams.columnar_rows import predictions_and_scores
@@ -186,6 +186,8 @@ def _prediction(event: JsonEvent, settings: ModelSettings, secret: bytes) -> Pre
 
 def _features(event: JsonEvent, settings: ModelSettings, secret: bytes) -> dict[str, float | int | str | bool | None]:
     """Return the features that the configuration keeps; what can't be read is left out, summarise says so."""
+    if not settings.pii and (plain := decode_plain(event.features, MAX_TEXT)) is not None and len(plain) <= settings.max_features:
+        return plain
     try:
         fields: Mapping[str, object] = flattened(decode_features(event.features))
     except DecodeError:
