@@ -100,7 +100,7 @@ def test_that_the_first_partition_is_silent_stops_nothing_and_its_owner_alone_le
     _arrive(engine, T0, None)
     _arrive(engine, T0 + hour + 1, 1)  # of partition 1, whose owner may be another; nothing ever came in partition 0
     mine = (0, 2) if first_is_mine else (1, 3)
-    predictions, labels = joins(app_of([TP(SOURCE, p) for p in mine]), settings, engine, SqlThread())
+    predictions, labels = joins(app_of([TP(SOURCE, p) for p in mine]), settings, engine)
     asyncio.run(predictions.look_for_idle())
     asyncio.run(labels.look_for_idle())
     assert _rows(engine) == (_RATE if first_is_mine else 2 * _RATE)

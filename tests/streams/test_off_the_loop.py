@@ -96,7 +96,7 @@ def test_summarise(engine: Engine) -> None:
 def test_join(engine: Engine) -> None:
     references.put(engine, built(), [])
     said, app = Said(engine), app_of([INFERENCE, LABELS])
-    predictions, labels = joins(app, SETTINGS, engine, SqlThread())
+    predictions, labels = joins(app, SETTINGS, engine)
     events = [*(inference(i, T0 + 100 * i) for i in range(20)), inference(20, T0 + 10, model="nobody's")]
     told = [*(label(i, f"event-{i}", T0 + 100 * i + 500) for i in range(20)), label(20, "", T0)]
 
