@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from tests.integration.log import read_back
 from tests.integration.offline import Count, count
 from tests.integration.setbacks import watch_cursors
-from tests.integration.stream import settings_tree
+from tests.integration.stream import known, settings_tree
 
 from driftline.cli.topics import ensure_topics
 from driftline.contracts.reference import Reference
@@ -47,7 +47,7 @@ def made_topics(bootstrap: str, partitions: int = 2) -> str:
 
 @contextmanager
 def set_scene(bootstrap: str, database: str, folder: Path, references: Sequence[Reference], *, idle_timeout: str = "2s") -> Iterator[Scene]:
-    """Make topics under a prefix of their own, and store the references.
+    """Make topics under a prefix of their own, and store the references with the rows of those that the stream knows.
 
     ``idle_timeout`` has to be longer than any pause of the publisher: a partition taken for idle closes panes by the wall clock.
     """
@@ -58,8 +58,9 @@ def set_scene(bootstrap: str, database: str, folder: Path, references: Sequence[
     engine = open_database(settings.database)
     migrate(engine)
     watch_cursors(engine)
+    samples = {reference.reference_id: rows for reference, rows in known()}
     for reference in references:
-        stored_references.put(engine, reference)
+        stored_references.put(engine, reference, samples.get(reference.reference_id, []))
     try:
         yield Scene(tree, settings, engine, {r.model: r for r in references}, folder)
     finally:

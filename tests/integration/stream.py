@@ -10,15 +10,19 @@ import json
 import math
 import random
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from tests.integration.faults import SESSION_S
 
 from driftline.contracts.ids import sample_hash
 from driftline.contracts.reference import Reference
+from driftline.contracts.summaries import SampleRow
 from driftline.contracts.times import DAY_MS, HOUR_MS, MINUTE_MS
 from driftline.detectors.reference import build_reference
+from driftline.detectors.sample import bottom_k, kept_features
 
 CLICKS: Final = "clicks"
 PRICES: Final = "prices"
@@ -114,6 +118,12 @@ def settings_tree(bootstrap: str, prefix: str, database: str, folder: str, idle_
 
 def references() -> list[Reference]:
     """Return the references of both models, built from the month before the stream."""
+    return [reference for reference, _ in known()]
+
+
+@cache
+def known() -> tuple[tuple[Reference, list[SampleRow]], ...]:
+    """Return the references of both models, each with the rows that are stored beside it."""
     rng = random.Random(99)
     rows = [_sometimes_spoilt(rng, _clicks(rng, 0.0)) for _ in range(30_000)]
     times = np.linspace(START - 30 * DAY_MS, START - 1, len(rows)).astype(np.int64)
@@ -123,6 +133,7 @@ def references() -> list[Reference]:
         features={name: [row["features"].get(name) for row in rows] for name in ("x", "y", "c")},
         scores=[row["score"] for row in rows], labels=labels, label_delays=np.full(len(rows), LABEL_WAIT), importance={"x": 0.5, "y": 0.3, "c": 0.2},
     )  # fmt: skip
+    of_clicks = _sample(rows, times)
     rows = [_sometimes_spoilt(rng, _prices(rng)) for _ in range(20_000)]
     times = np.linspace(START - 30 * DAY_MS, START - 1, len(rows)).astype(np.int64)
     prices = build_reference(
@@ -130,7 +141,17 @@ def references() -> list[Reference]:
         features={name: [row["features"].get(name) for row in rows] for name in ("area", "town")}, predictions=[row["prediction"] for row in rows],
         labels=[row["prediction"] + rng.gauss(0, 20) for row in rows], label_delays=np.full(len(rows), LABEL_WAIT),
     )  # fmt: skip
-    return [clicks, prices]
+    return (clicks, of_clicks), (prices, _sample(rows, times))
+
+
+def _sample(rows: list[dict[str, Any]], times: NDArray[np.int64]) -> list[SampleRow]:
+    """Return 600 rows as a sample holds them: fewer than would be kept, and enough for the relations of columns."""
+    chosen = ((f"r{i}", int(times[i]), rows[i]) for i in range(0, len(rows), len(rows) // 600))
+    made = (
+        SampleRow(sample_hash(name), name, at, "1", kept_features(row["features"], {}), row.get("prediction"), row.get("score"))
+        for name, at, row in chosen
+    )
+    return bottom_k(made, 600)
 
 
 def records(plan: Plan) -> list[Record]:

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 from sqlalchemy import Engine
-from tests.integration.stream import CLICKS, NEW, PARTITIONS, PRICES, START, Plan, records, references, settings_tree
+from tests.integration.stream import CLICKS, NEW, PARTITIONS, PRICES, START, Plan, known, records, references, settings_tree
 from tests.streams.records import Record
 
 from driftline.cli.backtesting import Said, differences, live_of, said_of, within
@@ -136,15 +136,25 @@ class Live:
 def database(path: Path) -> Engine:
     engine = open_database(f"sqlite:///{path}")
     migrate(engine)
-    for reference in references():
-        stored.put(engine, reference)
+    for reference, rows in known():
+        stored.put(engine, reference, rows)
     return engine
 
 
-@pytest.mark.parametrize("window", [{"window": "1d"}, {"window": "300 events"}, {"window": "12h", "slide": "3h"}])
-def test_a_replay_concludes_what_live_did(window: dict[str, str], tmp_path: Path) -> None:
+#: A detector by name, and where windows are few, all columns together at each of them.
+NAMED: dict[str, Any] = {"detectors": [{"name": "page_hinkley", "reads": ["y"], "series": "rows", "parameters": {"threshold": 10}}]}
+WINDOWS: list[dict[str, Any]] = [
+    {"window": "1d", "multivariate": "windows"},
+    {"window": "300 events"},
+    {"window": "12h", "slide": "3h"},
+    {"window": "12h or 150 events"},
+]
+
+
+@pytest.mark.parametrize("window", WINDOWS, ids=lambda window: " ".join(window.values()))
+def test_a_replay_concludes_what_live_did(window: dict[str, Any], tmp_path: Path) -> None:
     tree = settings_tree("127.0.0.1:1", "", f"sqlite:///{tmp_path}/nobody_opens.db", str(tmp_path), "1s")
-    tree["models"][CLICKS] |= window
+    tree["models"][CLICKS] |= {**NAMED, **window}
     settings = build_settings(tree)
     logs = logs_of(Plan(days=5, clicks_per_hour=12, prices_per_hour=1, new_per_hour=0, shift_day=2, unruly=True))
     engine, other = database(tmp_path / "live.db"), database(tmp_path / "replay.db")
@@ -168,6 +178,10 @@ def test_a_replay_concludes_what_live_did(window: dict[str, str], tmp_path: Path
     assert len(told.closings) > 2 * 4 * 24
     assert [a for a in told.alerts.values() if a.status == "opened"]
     assert any(f.quality.get("duplicates") for f in told.findings.values())
+    assert any(f.changes for f in told.findings.values())
+    joint = [f.multivariate.auc is not None for f in told.findings.values() if f.multivariate is not None and f.multivariate.n >= 200]
+    assert all(joint)
+    assert joint or not window["window"].endswith("d")
     assert any(c.by == "idle" for c in live.said.closings.values())
     half = START + 60 * HOUR_MS
     parts = [within(told, 0, half), within(told, half, LATEST_MS)]
