@@ -16,8 +16,8 @@ from driftline.contracts.reference import NumericColumn
 
 Floats = NDArray[np.float64]
 
-#: Fewer values than these say nothing about a shape.
-LEAST_VALUES = 100
+#: Fewer values than these say nothing about a shape. An alert opens with the first pane of such a change, of which no more rows may be sampled.
+LEAST_VALUES = 60
 #: What Kolmogorov's statistic times sqrt(n) stays below in 99 of 100 samples.
 _CHANCE = 1.63
 #: The reference's own unit has to be this far off; and the spread (of the middle 80 %) to have grown by the factor, give or take.

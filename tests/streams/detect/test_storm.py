@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from tests.streams.detect.summaries import BLOCK, PANE, T0
 from tests.streams.records import Record
 
 from driftline.contracts.findings import Alert, decode_json
 from driftline.contracts.ids import sample_hash
 from driftline.contracts.reference import Reference
-from driftline.contracts.settings import build_settings
+from driftline.contracts.settings import ModelSettings, build_settings
 from driftline.contracts.summaries import BlockSummary, Progress, encode_summary
 from driftline.contracts.topics import ALERTS
 from driftline.detectors.parts import PartBuilder
@@ -30,6 +31,8 @@ NAMES = [f"f{i:03d}" for i in range(FEATURES)]
 PANES, ROWS, SHIFT_AT = 36, 60, 18
 #: Of these the model makes most.
 WEIGHTS = {"f300": 0.4, "f200": 0.2, "f100": 0.1}
+
+Features = Mapping[str, NDArray[np.float64]]
 
 
 @cache
@@ -49,25 +52,31 @@ def _reference() -> Reference:
     )
 
 
-def _records(reference: Reference, moved_at: Sequence[int]) -> list[Record]:
-    """Return the records of a stream, a block for each pane, in which feature ``i`` moves by a standard deviation from pane ``moved_at[i]`` on."""
-    rng, told = np.random.default_rng(1), []
-    since = np.array(moved_at)
+def _moving(moved_at: Sequence[int]) -> Iterator[Features]:
+    """Yield the values of each pane, in which feature ``i`` moves by a standard deviation from pane ``moved_at[i]`` on."""
+    rng, since = np.random.default_rng(1), np.array(moved_at)
     for pane in range(PANES):
-        at = T0 + pane * PANE
         values = rng.normal(size=(FEATURES, ROWS)) + np.where(pane >= since, 1.0, 0.0)[:, None]
-        ids = [f"{pane}-{i}" for i in range(ROWS)]
+        yield dict(zip(NAMES, values, strict=True))
+
+
+def _records(reference: Reference, panes: Iterable[Features], sampled: int = 0) -> list[Record]:
+    """Return the records of a stream, a block for each pane, of which so many rows are sampled."""
+    told = []
+    for pane, features in enumerate(panes):
+        at, n = T0 + pane * PANE, len(next(iter(features.values())))
+        ids = [f"{pane}-{i}" for i in range(n)]
         rows = Rows(
             event_ids=ids,
             places=np.array([sample_hash(i) for i in ids], np.int64),
-            times=np.full(ROWS, at),
-            late=np.zeros(ROWS, np.bool_),
-            versions=["1"] * ROWS,
-            features={name: Numbers(column) for name, column in zip(NAMES, values, strict=True)},
-            predictions=[None] * ROWS,
-            scores=[None] * ROWS,
+            times=np.full(n, at),
+            late=np.zeros(n, np.bool_),
+            versions=["1"] * n,
+            features={name: Numbers(column) for name, column in features.items()},
+            predictions=[None] * n,
+            scores=[None] * n,
         )
-        builder = PartBuilder(PANE, 0, 10, {})
+        builder = PartBuilder(PANE, sampled, 10, {})
         builder.add(reference, rows)
         start, mark = pane * BLOCK, at + PANE - 1
         told.append(encode_summary(BlockSummary("m", 0, start, start, start + BLOCK, final=True, panes=builder.parts())))
@@ -76,14 +85,13 @@ def _records(reference: Reference, moved_at: Sequence[int]) -> list[Record]:
     return [Record(i, value, topic="summaries") for i, value in enumerate(told)]
 
 
-def _alerts(folder: Path, reference: Reference, moved_at: Sequence[int]) -> list[Alert]:
+def _alerts(folder: Path, reference: Reference, records: Sequence[Record]) -> list[Alert]:
     engine = open_database(f"sqlite:///{folder / 'storm'}.db")
     try:
         migrate(engine)
         references.put(engine, reference, [])
         settings = build_settings({"defaults": {"pane": "5s", "window": "30s", "allowed_lateness": "1s", "alarm_budget": "1 per 1h"}})
         partition = DetectPartition(engine, settings, 0)
-        records = _records(reference, moved_at)
         for i in range(0, len(records), 64):
             partition.apply(records[i : i + 64])
         partition.checkpoint()
@@ -93,7 +101,7 @@ def _alerts(folder: Path, reference: Reference, moved_at: Sequence[int]) -> list
 
 
 def test_five_hundred_features_that_move_at_once_are_one_alert_that_names_what_matters_most(tmp_path: Path) -> None:
-    alerts = _alerts(tmp_path, _reference(), [SHIFT_AT] * FEATURES)
+    alerts = _alerts(tmp_path, _reference(), _records(_reference(), _moving([SHIFT_AT] * FEATURES)))
     opened = alerts[0]
     assert [alert.status for alert in alerts if alert.status != "updated"] == ["opened"]
     assert FEATURES // 2 < opened.moved <= FEATURES
@@ -109,7 +117,7 @@ def test_five_hundred_features_that_move_at_once_are_one_alert_that_names_what_m
 
 
 def test_features_that_follow_one_another_are_told_once_a_window(tmp_path: Path) -> None:
-    alerts = _alerts(tmp_path, _reference(), [SHIFT_AT + i // 40 for i in range(FEATURES)])
+    alerts = _alerts(tmp_path, _reference(), _records(_reference(), _moving([SHIFT_AT + i // 40 for i in range(FEATURES)])))
     assert [alert.status for alert in alerts] == ["opened", *["updated"] * (len(alerts) - 1)]
     windows = [alert.at // 30_000 for alert in alerts]
     assert len(alerts) > 2
@@ -119,3 +127,19 @@ def test_features_that_follow_one_another_are_told_once_a_window(tmp_path: Path)
     assert f"that come to {last.moved}:" in last.sentence
     assert [a.moved for a in alerts] == sorted({a.moved for a in alerts})
     assert {c.column for one in alerts for c in one.causes} >= {"f100", "f200", "f300"}
+
+
+@pytest.mark.parametrize("rows", [64, 400])
+def test_a_change_of_unit_is_named_by_the_alert_that_its_first_pane_opens(rows: int, tmp_path: Path) -> None:
+    rng, sampled = np.random.default_rng(5), ModelSettings().sample_rows_per_pane
+    reference = build_reference(
+        model="m", version="1", task="regression", effective_from=0, origin="built", times=np.linspace(T0 - 100_000, T0 - 1, 2_000).astype(np.int64),
+        features={"weight": rng.normal(70, 12, 2_000), "height": rng.normal(170, 9, 2_000)},
+    )  # fmt: skip
+    panes = [
+        {"weight": rng.normal(70, 12, rows) * (1_000 if pane >= SHIFT_AT else 1), "height": rng.normal(170, 9, rows)} for pane in range(SHIFT_AT + 6)
+    ]
+    [opened] = _alerts(tmp_path, reference, _records(reference, panes, sampled))
+    assert (opened.status, [c.column for c in opened.causes]) == ("opened", ["weight"])
+    assert "weight is higher by " in opened.sentence
+    assert ", looks like a change of unit: values are about 1,000 times the reference's, seen in " in opened.sentence
