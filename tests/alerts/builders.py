@@ -67,13 +67,14 @@ columns = st.sampled_from("abcdef")
 
 
 def causes_of(*makers: Callable[..., Cause]) -> st.SearchStrategy[Cause]:
-    """Causes as these functions make them."""
+    """Causes as these functions make them, of one direction or the other."""
     return st.builds(
-        lambda column, make, share, importance: make(column, share=share, importance=importance),
+        lambda column, make, share, importance, direction: make(column, share=share, importance=importance, direction=direction),
         columns,
         st.sampled_from(makers),
         st.floats(0, 1),
         st.floats(0, 0.3),
+        st.sampled_from(["up", "down"]),
     )
 
 

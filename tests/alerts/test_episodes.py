@@ -129,6 +129,35 @@ def test_news_of_errors_tells_what_they_are_by_now() -> None:
     assert mixed.sentence.startswith("The errors of m have changed by now; ")
 
 
+def test_an_improvement_that_becomes_a_harm_is_told_and_once() -> None:
+    smaller = crossing(cause("loss", direction="down", effect=-0.5), cause("error", term="value:1", direction="down", effect=-0.4), kind="outcomes")
+    state, _ = opened(smaller, HASH)
+    for early in (unsure("loss"), above("loss", direction="down", effect=-0.6)):
+        assert _next(state, early)[1] is None
+    grown, alert = _next(state, above("loss"), above("error", term="value:1", direction="down", effect=-0.4), at=T0 + 3 * HOUR)
+    assert alert is not None
+    assert (alert.status, alert.revision, alert.severity) == ("updated", 2, "critical")
+    assert [(c.column, c.direction) for c in alert.causes] == [("loss", "up"), ("error", "down")]
+    assert alert.sentence == "The errors of m have turned, and have changed by now: loss is higher by 0.50 sd (0.40 to 0.60), seen in 500 events."
+    assert alert.moved == 2
+    assert _next(grown, above("loss"))[1] is None
+    before = grown.as_of(T0 + 3 * HOUR - 1)
+    assert before is not None
+    assert (before.severity, before.causes) == ("info", state.causes)
+    back = _next(grown, above("loss", direction="down", effect=-0.5), at=T0 + 4 * HOUR)[1]
+    assert back is not None
+    assert back.severity == "info"
+    assert "have turned, and have become smaller by now: loss is lower by" in back.sentence
+
+
+def test_inputs_that_turn_and_others_that_join_them_are_told_together() -> None:
+    state, alert = _next(episode(cause("x")), above("x", direction="down", effect=-0.5), above("y"))
+    assert alert is not None
+    assert [(c.column, c.direction) for c in state.causes] == [("x", "down"), ("y", "up")]
+    assert alert.sentence.startswith("More inputs of m have drifted, 1 that come to 2: y is higher by ")
+    assert alert.sentence.endswith(" What has drifted in m has turned: x is lower by 0.50 sd (0.40 to 0.60), seen in 500 events.")
+
+
 @pytest.mark.parametrize(
     ("news", "subject"),
     [

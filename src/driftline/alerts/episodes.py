@@ -7,13 +7,13 @@ on separate clocks. It *resolves* when the interval of every cause lies within t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import msgspec
 
 from driftline.alerts.ranking import ranked
-from driftline.alerts.sentences import LOSSES, ended_sentence, opened_sentence, outside_sentence, spread_sentence
+from driftline.alerts.sentences import LOSSES, ended_sentence, opened_sentence, outside_sentence, spread_sentence, turned_sentence
 from driftline.contracts.findings import Alert, AlertStatus, Cause, OffsetRange, Severity
 from driftline.contracts.ids import stable_id
 from driftline.contracts.summaries import PaneKind
@@ -27,6 +27,14 @@ MOST_NAMED = 48
 
 #: How an episode ends when a new reference takes the place of its own.
 Replaced = Literal["accepted", "superseded"]
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """When one of an episode's causes, at its ``place``, came to move the other way, and what it had been told as before."""
+
+    at: int
+    place: int
+    before: Cause
 
 
 class Episode(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +63,8 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
     opened_by: str = ""
     #: When each of ``causes`` was named; those beyond its end (of a state that an older version kept) from the first.
     named_at: tuple[int, ...] = ()
+    #: Of ``causes``, those that have turned since they were named, in order: ``MOST_NAMED`` turns at the most.
+    turns: tuple[Turn, ...] = ()
 
     @property
     def naming(self) -> tuple[int, ...]:
@@ -65,9 +75,13 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
         """Return the episode as it stood at a moment of event time, with the causes named by then; None where it was not open."""
         if self.opened_at > moment or (self.ended_at is not None and self.ended_at <= moment):
             return None
-        causes = tuple(cause for cause, at in zip(self.causes, self.naming, strict=True) if at <= moment)
-        named = tuple(at for at in self.naming if at <= moment)
-        return msgspec.structs.replace(self, causes=causes, named_at=named, severity=severity_of(self.kind, causes))
+        told = list(self.causes)
+        for turn in reversed(self.turns):
+            if turn.at > moment:
+                told[turn.place] = turn.before
+        causes = tuple(cause for cause, at in zip(told, self.naming, strict=True) if at <= moment)
+        named, turns = tuple(at for at in self.naming if at <= moment), tuple(turn for turn in self.turns if turn.at <= moment)
+        return msgspec.structs.replace(self, causes=causes, named_at=named, turns=turns, severity=severity_of(self.kind, causes))
 
 
 class Crossing(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,10 +134,11 @@ def opened(crossing: Crossing, config_hash: str) -> tuple[Episode, Alert]:
 def watched(  # noqa: PLR0917 - a window: what it showed, when, of how many rows
     episode: Episode, causes: tuple[Cause, ...], at: int, n: int, config_hash: str, moved: tuple[str, ...] = ()
 ) -> tuple[Episode, Alert | None]:
-    """Return the episode after one closed window: as it was, updated with new causes, or resolved.
+    """Return the episode after one closed window: as it was, updated with new causes or with some that have turned, or resolved.
 
     ``causes`` are those of the window: the episode's own columns, measured again, and the first of the others that now lie above tolerance; ``moved``
-    names all that do. However many columns come to move, and however long that takes, a window tells of them once.
+    names all that do. However many columns come to move, and however long that takes, a window tells of them once. One that had moved one way and
+    surely has the other by now is told again: errors that had become smaller and have grown are another story to whoever reads it.
     """
     named = {cause.column for cause in episode.causes}
     known = named.union(episode.moved)
@@ -134,10 +149,13 @@ def watched(  # noqa: PLR0917 - a window: what it showed, when, of how many rows
     if not above and not moved and (within or quiet >= QUIET_WINDOWS):
         return _ended(msgspec.structs.replace(episode, n=n), "resolved", at, config_hash)
     news = [cause for cause in above if cause.column not in known]
-    if not news or sum(cause.share for cause in news) < NEWS_SHARE:
+    if sum(cause.share for cause in news) < NEWS_SHARE:
+        news = []
+    turned = _turned(episode.causes, own)
+    if not news and not turned:
         return msgspec.structs.replace(episode, at=at, quiet_windows=quiet), None
     joining = ranked(news)[: max(MOST_NAMED - len(episode.causes), 0)]
-    merged = (*episode.causes, *joining)
+    merged = (*(turned.get(place, cause) for place, cause in enumerate(episode.causes)), *joining)
     updated = msgspec.structs.replace(
         episode,
         status="updated",
@@ -147,12 +165,17 @@ def watched(  # noqa: PLR0917 - a window: what it showed, when, of how many rows
         causes=merged,
         severity=severity_of(episode.kind, merged),
         quiet_windows=quiet,
-        moved=_together((*known, *moved), news),
+        moved=_together((*known, *moved), news) if news else episode.moved,
         named_at=(*episode.naming, *(at for _ in joining)),
+        turns=(*episode.turns, *(Turn(at, place, episode.causes[place]) for place in turned))[-MOST_NAMED:],
     )
-    more = set(updated.moved) - known
-    said = spread_sentence(episode.model, episode.kind, tuple(news), (*own, *news), more, len(updated.moved), episode.onset, n)
-    return updated, _alert(updated, said, config_hash)
+    said, now = [], (*own, *news)
+    if news:
+        more = set(updated.moved) - known
+        said.append(spread_sentence(episode.model, episode.kind, tuple(news), now, more, len(updated.moved), episode.onset, n))
+    if turned and not (news and episode.kind == "outcomes"):  # news of errors says what they are by now
+        said.append(turned_sentence(episode.model, episode.kind, tuple(turned.values()), now, n))
+    return updated, _alert(updated, " ".join(said), config_hash)
 
 
 def ended(episode: Episode, how: Replaced, at: int, config_hash: str) -> tuple[Episode, Alert]:
@@ -174,6 +197,13 @@ def severity_of(kind: PaneKind, causes: tuple[Cause, ...]) -> Severity:
 
 def _together(moved: Iterable[str], causes: Iterable[Cause]) -> tuple[str, ...]:
     return tuple(sorted({*moved, *(cause.column for cause in causes)}))
+
+
+def _turned(told: Sequence[Cause], now: Iterable[Cause]) -> dict[int, Cause]:
+    """Return by their place those of the causes that had moved one way when they were told and surely have moved the other way now."""
+    places = {(cause.column, cause.term): place for place, cause in enumerate(told)}
+    surely = ((places.get((cause.column, cause.term)), cause) for cause in now if cause.low > cause.tolerance)
+    return {place: cause for place, cause in surely if place is not None and {cause.direction, told[place].direction} == {"up", "down"}}
 
 
 def _is_worse(cause: Cause) -> bool:

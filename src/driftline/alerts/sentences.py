@@ -136,9 +136,12 @@ def _listed(parts: Sequence[str]) -> str:
 
 
 def _how(causes: tuple[Cause, ...]) -> str:
-    """Say whether errors have grown, or become smaller, which is no bad news; of anything else, that they have changed."""
+    """Say whether errors have grown, or become smaller, which is no bad news; of anything else, that they have changed.
+
+    Losses that are higher, and spread or shaped otherwise as well, have grown; what is smaller is good news only if nothing else is told of it.
+    """
     ways = {_way(cause) for cause in causes}
-    if ways == {"up"}:
+    if "up" in ways and "down" not in ways:
         return "grown"
     return "become smaller" if ways == {"down"} else "changed"
 
@@ -180,6 +183,20 @@ def spread_sentence(  # noqa: PLR0917 - as above
     subject = _listed(["more inputs", *others] if inputs else others)
     drifted = f"{subject[0].upper()}{subject[1:]} of {model} {'have' if inputs or len(others) > 1 else 'has'} drifted{'' if inputs else ' too'}"
     return f"{drifted}, {count:,} that come to {whole:,}: {named}, seen in {n:,} events."
+
+
+def turned_sentence(model: str, kind: PaneKind, turned: tuple[Cause, ...], now: tuple[Cause, ...], n: int) -> str:
+    """Return the sentence of an episode in which ``turned`` have come to move the other way; ``now``: all its causes as they are now.
+
+    >>> c = Cause(column="x", term="location", direction="down", effect=-0.81, low=0.7, high=0.9, tolerance=0.2, share=1, importance=0.1, onset=0)
+    >>> turned_sentence("m", "features", (c,), (c,), 1_200)
+    'What has drifted in m has turned: x is lower by 0.81 sd (0.70 to 0.90), seen in 1,200 events.'
+    """
+    first = _one_each(turned)
+    named = "; ".join(cause_phrase(cause, kind) for cause in first[:_NAMED]) + (f"; and {len(first) - _NAMED:,} more" if len(first) > _NAMED else "")
+    how = _how(tuple(cause for cause in now if abs(cause.effect) > cause.tolerance))
+    subject = f"The errors of {model} have turned, and have {how} by now" if kind == "outcomes" else f"What has drifted in {model} has turned"
+    return f"{subject}: {named}, seen in {n:,} events."
 
 
 def ended_sentence(model: str, how: AlertStatus, causes: tuple[Cause, ...], opened_at: int, at: int) -> str:
