@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -9,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.detectors.made import START, numeric_reference
 
+import driftline.detectors
 from driftline.contracts.ids import sample_hash
 from driftline.contracts.settings import ModelSettings
 from driftline.contracts.summaries import SampleRow
@@ -167,3 +171,16 @@ def test_what_is_visible_of_a_pair_alarms_within_its_time_and_half_of_it_does_no
 def test_a_sample_s_rows_are_bounded_by_the_settings_and_by_what_pairs_look_at() -> None:
     assert most_rows(ModelSettings(sample_rows_per_pane=10)) == 10
     assert most_rows(ModelSettings(sample_rows_per_pane=100_000)) == MOST_ROWS
+
+
+def test_nothing_but_this_module_builds_a_decider() -> None:
+    """What replays or explains one that lacks an extra speaks of other weights than a worker's."""
+    package = Path(driftline.detectors.__file__).parents[1]
+    built = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if "Decider(" in (text := path.read_text(encoding="utf-8"))
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Decider"
+    }
+    assert built == {"detectors/whole.py"}
