@@ -21,10 +21,12 @@ from tests.integration.inputs import as_told, publish
 from tests.integration.invariants import Stored, against_the_log, stored, violations, wait_until_done
 from tests.integration.parts import NOBODYS, Parts
 from tests.integration.processes import Steps
+from tests.integration.rates import Rate, rates
 from tests.integration.scene import Scene, set_scene
 from tests.integration.stream import Plan, Record, records, references
 
 from driftline.cli.kafka_local import start_broker, stop_broker
+from driftline.cli.lag import LagWatch
 from driftline.store import detection
 
 _OF_PARTS = ("broker_restart", "broker_crash", "broker_away", "database_away")
@@ -45,6 +47,21 @@ class Outcome:
     after_s: float = 0.0
     #: Records a second at which the log was written.
     written: float = 0.0
+    #: How many records were still to be dealt with, by all steps together, when each of the faults by the clock fell.
+    behind: list[int] = field(default_factory=list)
+    #: Records a second of summarise and of the join while they read.
+    rates: dict[str, Rate] = field(default_factory=dict)
+
+    @property
+    def missed(self) -> list[str]:
+        """What of the history never happened."""
+        return [line for line in self.told if line.startswith(("never", "no "))]
+
+    @property
+    def in_vain(self) -> list[str]:
+        """That most of the faults fell on steps with nothing left to do: then the run proves less than it says."""
+        at_work = sum(n > 0 for n in self.behind)
+        return [f"only {at_work} of {len(self.behind)} faults fell while there was work: {self.behind}"] if 2 * at_work < len(self.behind) else []
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +75,13 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     #: Records a second at which the log was written, and at which it was dealt with, pauses and the wait for idleness included.
     written_per_s: float
     events_per_s: float
+    #: Records a second of a step from the first that it read to the last, faults included, and in its best second.
+    summarise_per_s: int
+    summarise_best_per_s: int
+    join_per_s: int
+    join_best_per_s: int
+    #: Of the faults by the clock: how many records were still to be dealt with when each fell. Those by a point of the code fall at work.
+    behind: list[int]
     #: Steps that ended by themselves and were started again, and how long after the return of what was away all was dealt with.
     ends: int
     after_s: float
@@ -67,15 +91,15 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 def run(scene: Scene, log: Sequence[Record], scenario: Scenario, *, parts: Parts = NOBODYS, flaw: str | None = None, seed: int = 1) -> Outcome:
     """Let the steps read a log while faults happen, and wait until all is dealt with."""
     how = scenario.input
-    rates: list[float] = []
-    publisher = threading.Thread(target=lambda: rates.append(publish(scene.settings, log, how)))
+    written: list[float] = []
+    publisher = threading.Thread(target=lambda: written.append(publish(scene.settings, log, how)))
     publisher.start()
     if how.pace is None:
         publisher.join()
     began = time.monotonic()
     with Steps(scene.tree, scene.folder, scenario.workers, forked=True, supervised=scenario.supervised, flaw=flaw, faults=scenario.faults) as steps:
         _until_at_work(scene, steps)
-        back = _do(scene, steps, scenario.faults, parts, random.Random(seed))
+        behind, back = _do(scene, steps, scenario.faults, parts, random.Random(seed))
         while publisher.is_alive():
             steps.look_after()
             time.sleep(0.02)
@@ -83,7 +107,8 @@ def run(scene: Scene, log: Sequence[Record], scenario: Scenario, *, parts: Parts
         now = time.monotonic()
         told = [*steps.told, *(f"never: {point}" for point in steps.untold())]
         deaths = [*steps.deaths, *steps.last_words()]
-    return Outcome(stored(scene.engine, scene.references), now - began, len(log) / (now - began), told, deaths, now - back, rates[0])
+    found = stored(scene.engine, scene.references)
+    return Outcome(found, now - began, len(log) / (now - began), told, deaths, now - back, written[0], behind, rates(scene.settings))
 
 
 def _until_at_work(scene: Scene, steps: Steps, within_s: float = 180) -> None:
@@ -95,25 +120,27 @@ def _until_at_work(scene: Scene, steps: Steps, within_s: float = 180) -> None:
         time.sleep(0.02)
 
 
-def _do(scene: Scene, steps: Steps, faults: Sequence[Fault], parts: Parts, rng: random.Random) -> float:
-    """Do the faults at their times; return when the last of them was over."""
-    began = time.monotonic()
-    for fault in sorted((f for f in faults if f.what not in _BY_ITSELF), key=lambda f: f.at_s):
-        while time.monotonic() - began < fault.at_s:
-            steps.look_after()
-            time.sleep(0.02)
-        if fault.what == "scale":
-            steps.scale(fault.n)
-        elif fault.what in _OF_PARTS:
-            steps.told.append(f"{fault.what} for {fault.for_s:g} s")
-            away = threading.Thread(target=parts.do, args=(fault, scene.settings.database))
-            away.start()
-            while away.is_alive():
+def _do(scene: Scene, steps: Steps, faults: Sequence[Fault], parts: Parts, rng: random.Random) -> tuple[list[int], float]:
+    """Do the faults at their times; return how many records were to be dealt with at each, and when the last of them was over."""
+    began, behind = time.monotonic(), list[int]()
+    with LagWatch(scene.settings, scene.engine) as watch:
+        for fault in sorted((f for f in faults if f.what not in _BY_ITSELF), key=lambda f: f.at_s):
+            while time.monotonic() - began < fault.at_s:
                 steps.look_after()
                 time.sleep(0.02)
-        else:
-            steps.hit(fault, rng)
-    return time.monotonic()
+            behind.append(watch.look().behind)
+            if fault.what == "scale":
+                steps.scale(fault.n)
+            elif fault.what in _OF_PARTS:
+                steps.told.append(f"{fault.what} for {fault.for_s:g} s")
+                away = threading.Thread(target=parts.do, args=(fault, scene.settings.database))
+                away.start()
+                while away.is_alive():
+                    steps.look_after()
+                    time.sleep(0.02)
+            else:
+                steps.hit(fault, rng)
+    return behind, time.monotonic()
 
 
 @contextmanager
@@ -148,32 +175,23 @@ class Script:
         self._undisturbed: dict[tuple[bool, bool, int | None], Stored] = {}
         self._runs = 0
 
-    def run(self, scenario: Scenario, database: str) -> Result:
+    def run(self, scenario: Scenario, database: str) -> list[Result]:
         """Run one scenario on one database, after an undisturbed run of the same log unless there was one."""
+        results = []
         expected = self._undisturbed.get(scenario.input.told)
         if expected is None:
             calm = Scenario("undisturbed", input=Input(twice=scenario.input.twice, jumps=scenario.input.jumps, silent=scenario.input.silent))
             with self._scene("sqlite") as scene:
-                expected = self._undisturbed[scenario.input.told] = run(scene, self._log(calm.input), calm).stored
-                wrong = against_the_log(scene, expected)
+                outcome = run(scene, self._log(calm.input), calm)
+                wrong = against_the_log(scene, outcome.stored)
                 if wrong:
                     raise AssertionError(f"undisturbed, the steps do not come to what the log holds: {wrong}")
+            expected = self._undisturbed[scenario.input.told] = outcome.stored
+            results.append(_result(calm, "sqlite", outcome, []))
         with self._scene(database) as scene:
             outcome = run(scene, self._log(scenario.input), scenario, parts=self._parts, seed=self._plan.seed)
             found = violations(scene, expected, outcome.stored)
-        found += [line for line in outcome.told if line.startswith("never")]
-        return Result(
-            fault=scenario.name,
-            database=database,
-            faults=len(scenario.faults),
-            violations=found,
-            seconds=round(outcome.seconds, 1),
-            written_per_s=round(outcome.written),
-            events_per_s=round(outcome.rate),
-            ends=len(outcome.deaths),
-            after_s=round(outcome.after_s, 1),
-            reasons=outcome.deaths,
-        )
+        return [*results, _result(scenario, database, outcome, [*found, *outcome.missed, *outcome.in_vain])]
 
     def _log(self, how: Input) -> list[Record]:
         return as_told(self._stream, how, self._now)
@@ -190,6 +208,26 @@ class Script:
             yield scene
 
 
+def _result(scenario: Scenario, database: str, outcome: Outcome, found: list[str]) -> Result:
+    return Result(
+        fault=scenario.name,
+        database=database,
+        faults=len(scenario.faults),
+        violations=found,
+        seconds=round(outcome.seconds, 1),
+        written_per_s=round(outcome.written),
+        events_per_s=round(outcome.rate),
+        summarise_per_s=outcome.rates["summarise"].between,
+        summarise_best_per_s=outcome.rates["summarise"].best,
+        join_per_s=outcome.rates["join"].between,
+        join_best_per_s=outcome.rates["join"].best,
+        behind=outcome.behind,
+        ends=len(outcome.deaths),
+        after_s=round(outcome.after_s, 1),
+        reasons=outcome.deaths,
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the table, or the scenarios whose names hold a word; print it, and write it as JSON."""
     parser = argparse.ArgumentParser(prog="python -m tests.integration.chaos", description=main.__doc__)
@@ -201,15 +239,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     leave_on_sigterm()
     plan = Plan(days=asked.days, clicks_per_hour=160, prices_per_hour=90, shift_day=asked.days * 6 // 10, seed=asked.seed)
-    results = []
+    results: list[Result] = []
     with tempfile.TemporaryDirectory(prefix="driftline-chaos-") as name, own_parts(Path(name)) as (bootstrap, server, parts):
         script = Script(Path(name), bootstrap, server, parts, plan)
         for scenario in table(asked.seed):
             for database in scenario.databases:
                 if asked.only in scenario.name and asked.database in (None, database):
-                    results.append(script.run(scenario, database))
-                    sys.stdout.write(_line(results[-1]) + "\n")
-                    sys.stdout.flush()
+                    for result in script.run(scenario, database):
+                        results.append(result)
+                        sys.stdout.write(_line(result) + "\n")
+                        sys.stdout.flush()
     if asked.json is not None:
         asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
     wrong = sum(bool(r.violations) for r in results)
@@ -219,7 +258,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _line(r: Result) -> str:
     verdict = "equal" if not r.violations else "; ".join(r.violations)[:500]
-    figures = f"{r.faults:>3} faults {r.seconds:>6.1f} s {r.events_per_s:>7,.0f}/s {r.ends:>3} ends {r.after_s:>5.1f} s"
+    work = f"{sum(n > 0 for n in r.behind)}/{len(r.behind)} at work"
+    rates = f"summarise {r.summarise_per_s:,} (best {r.summarise_best_per_s:,}) join {r.join_per_s:,} (best {r.join_best_per_s:,})/s"
+    figures = f"{r.faults:>3} faults {work:>13} {r.seconds:>6.1f} s {r.events_per_s:>7,.0f}/s {rates} {r.ends:>3} ends {r.after_s:>5.1f} s"
     return f"{r.fault:<50} {r.database:<10} {figures}  {verdict}"
 
 

@@ -45,14 +45,15 @@ class Fault:
 class Input:
     """How the known stream stands in the log.
 
-    ``codecs`` and ``transactions`` (each batch in one, every fourth aborted and then written again) change nothing of what was published; with
-    ``twice`` every event is delivered a second time, ``jumps`` has clocks jump by hours both ways, and ``silent`` leaves a partition without any
-    record: then the undisturbed run is one of that log. ``pace`` (records/s): the log grows while it is read; None: it is there before, and is raced
-    through.
+    ``codecs``, ``transactions`` (each batch in one, every fourth aborted and then written again) and ``columnar`` (predictions that follow one
+    another share a record where they can) change nothing of what was published. With ``twice`` every event is delivered a second time, ``jumps`` has
+    clocks jump by hours both ways, and ``silent`` leaves a partition without any record: then the undisturbed run is one of that log. ``pace``
+    (records/s): the log grows while it is read; None: it is there before, and is raced through.
     """
 
     codecs: tuple[str | None, ...] = (None,)
     transactions: bool = False
+    columnar: bool = False
     twice: bool = False
     jumps: bool = False
     silent: int | None = None
@@ -143,6 +144,7 @@ def table(seed: int) -> tuple[Scenario, ...]:
         Scenario("database away for a minute", (Fault(1, "database_away", for_s=60),), supervised=True),
         Scenario("compressed: gzip, snappy, lz4, zstd", storm(seed + 1, 6, 0.3, 0.8), Input(codecs=CODECS)),
         Scenario("transactions, some of them aborted", storm(seed + 2, 6, 0.3, 0.8), Input(codecs=CODECS, transactions=True)),
+        Scenario("columnar records among the others", storm(seed + 7, 6, 0.3, 0.8), Input(codecs=CODECS, columnar=True)),
         Scenario("each event delivered twice", storm(seed + 3, 6, 0.3, 0.8), Input(twice=True)),
         Scenario("clocks jump by hours, both ways", storm(seed + 4, 6, 0.3, 0.8), Input(jumps=True)),
         Scenario("one partition silent", storm(seed + 5, 6, 0.3, 0.8), Input(silent=2)),

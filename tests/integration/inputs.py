@@ -1,19 +1,22 @@
-"""The known stream as a log: delivered twice, with clocks that jump, with a silent partition; in transactions, compressed, at a pace."""
+"""The known stream as a log: delivered twice, with clocks that jump, with a silent partition; in columns, in transactions, compressed, at a pace."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+import pyarrow as pa
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from tests.integration.faults import PLAIN, Input
 from tests.integration.stream import CLICKS, PARTITIONS, START, Record
 
+from driftline.contracts.columnar import FEATURE_PREFIX, encode_columns
 from driftline.contracts.settings import Settings
 from driftline.contracts.times import HOUR_MS, MINUTE_MS
 
@@ -23,6 +26,8 @@ _BATCH: Final = 200
 _ABORTED: Final = 4
 #: Hours of the stream at which a clock jumps this far ahead: all after it are late until time has caught up.
 _JUMPS: Final = ((70, 5), (120, 9))
+#: What the columns of the models hold.
+_KINDS: Final = ({"x": float, "y": float, "c": str}, {"area": float, "town": str})
 
 
 def as_told(stream: Sequence[Record], how: Input, now: int) -> list[Record]:
@@ -35,7 +40,53 @@ def as_told(stream: Sequence[Record], how: Input, now: int) -> list[Record]:
         told = sorted([*told, *again], key=lambda r: r.arrival)  # stable: the second delivery comes after the first
     if how.silent is not None:
         told = [r._replace(partition=(r.partition + 1) % PARTITIONS) if r.partition == how.silent else r for r in told]
+    return _columnar(told) if how.columnar else told
+
+
+def _columnar(stream: Sequence[Record]) -> list[Record]:
+    """Put predictions that follow one another in a partition into one columnar record where they are of one model and version and none is odd: the
+    same events in the same order.
+    """
+    told: list[Record] = []
+    open_: dict[int, tuple[object, list[dict[str, Any]]]] = {}
+    #: Runs by where they begin in ``told``.
+    runs: dict[int, list[dict[str, Any]]] = {}
+    for record in stream:
+        event = _plain(record) if record.topic == "inference-events" else None
+        kind = event and (event["model"], event["version"], record.timestamp)
+        known, run = open_.get(record.partition, (None, []))
+        if event is not None and kind == known:
+            run.append(event)
+            continue
+        if event is not None:
+            runs[len(told)] = [event]
+            open_[record.partition] = kind, runs[len(told)]
+        elif record.topic == "inference-events":
+            open_.pop(record.partition, None)
+        told.append(record)
+    for at, run in runs.items():
+        if len(run) > 1:
+            told[at] = told[at]._replace(key=None, value=_columns(run))
     return told
+
+
+def _plain(record: Record) -> dict[str, Any] | None:
+    """Return the event of a record whose values are all of the kind that its columns have."""
+    try:
+        event: Any = json.loads(record.value or b"")
+        kinds = {name: type(value) for name, value in event["features"].items()}
+        numbers = [value for value in event["features"].values() if type(value) is float]
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        return None
+    if kinds not in _KINDS or not all(map(math.isfinite, numbers)) or type(event.get("event_time")) is not int:
+        return None
+    return event  # type: ignore[no-any-return]
+
+
+def _columns(run: Sequence[dict[str, Any]]) -> bytes:
+    columns = {name: [event[name] for event in run] for name in ("event_id", "event_time", "score", "prediction") if name in run[0]}
+    features = {f"{FEATURE_PREFIX}{name}": [event["features"][name] for event in run] for name in run[0]["features"]}
+    return encode_columns(pa.RecordBatch.from_pydict(columns | features), model=run[0]["model"], version=run[0]["version"])
 
 
 def _jumping(stream: list[Record], now: int) -> list[Record]:

@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 from tests.integration.stream import LABEL_WAIT, LATENESS, PANE, WINDOW
 
+from driftline.contracts.columnar import FEATURE_PREFIX, META_MODEL, META_VERSION
 from driftline.contracts.errors import DecodeError
 from driftline.contracts.events import InferenceEvent, LabelEvent, decode_inference, decode_label
 from driftline.contracts.ids import sample_hash
@@ -95,9 +97,9 @@ def _partitions(records: Iterable[Any]) -> list[list[Any]]:
 def _count_partition(records: list[Any], of_model: dict[str, Reference], predictions: dict[tuple[str, str], InferenceEvent], result: Count) -> None:
     greatest = 0
     rows: dict[str, list[Row]] = {}
-    for record in records:
+    for record, value in ((of, value) for of in records for value in _events(of.value)):
         try:
-            event = decode_inference(record.value, record.headers)
+            event = decode_inference(value, record.headers)
         except DecodeError:
             result.rejected.append(Rejected("inference-events", record.partition, record.offset, record.key, record.value))
             continue
@@ -119,6 +121,21 @@ def _count_partition(records: list[Any], of_model: dict[str, Reference], predict
             builder = PartBuilder(PANE, SAMPLE_ROWS, 400, {})
             builder.add(reference, _rows(reference, rows[model]))
             _add(result, model, reference, builder.parts())
+
+
+def _events(value: bytes | None) -> Iterator[bytes | None]:
+    """Yield the events of a record as single ones: those of a columnar record by plain Arrow, a row at a time."""
+    if value is None or not value.startswith(b"\xff\xff\xff\xff"):
+        yield value
+        return
+    with pa.ipc.open_stream(value) as reader:
+        metadata, rows = reader.schema.metadata, reader.read_all().to_pylist()
+    for row in rows:
+        event = {"model": metadata[META_MODEL].decode(), "version": metadata[META_VERSION].decode(), "features": {}}
+        for name, held in row.items():
+            feature = name.removeprefix(FEATURE_PREFIX)
+            (event if feature == name else event["features"])[feature] = held
+        yield json.dumps(event).encode()
 
 
 def _rows(reference: Reference, events: list[Row]) -> Rows:

@@ -78,7 +78,8 @@ def test_nothing_is_lost_or_double_whatever_happens(
         scene = stack.enter_context(set_scene(bootstrap, url, tmp_path, references()))
         outcome = run(scene, as_told(stream, scenario.input, NOW), scenario, parts=parts)
         assert violations(scene, expected.stored, outcome.stored) == [], f"{outcome.told}\ndeaths {outcome.deaths}"
-    assert [line for line in outcome.told if line.startswith("never")] == []
+    # How far a log as short as this has been read when a fault falls is the machine's to say; `make chaos` has longer ones, and asks.
+    assert outcome.missed == []
 
 
 @pytest.mark.parametrize(
