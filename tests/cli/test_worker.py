@@ -122,3 +122,19 @@ def test_a_killed_step_comes_back_goes_on_and_sigterm_drains_all(folder: Path, s
     assert worker.out.read_text() == ""
     assert "8675" not in worker.log.read_text()
     engine.dispose()
+
+
+def test_a_step_by_itself_has_the_name_that_its_pod_has(folder: Path, start: Callable[..., Worker], monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load_settings(folder / "driftline.yaml", {})
+    monkeypatch.setenv("DRIFTLINE__WORKER__INSTANCE_ID", "pod-0")
+    first = start("--setup", "--step", "detect")
+    first.wait_for(lambda: first.events("assigned"))
+    assert members(settings) == ["pod-0-detect"]
+    first.process.kill()
+    first.process.wait()
+    again = start("--step", "detect")
+    again.wait_for(lambda: len(again.events("assigned")) == 2)  # both write to one log
+    assert members(settings) == ["pod-0-detect"], "it comes back under its name, and nobody waits for the one that was killed"
+    again.process.terminate()
+    assert again.process.wait(60) == 0
+    assert members(settings) == ["pod-0-detect"], "it is expected back"
