@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 from tests.producers.conftest import Read
+
+from driftline.producers import Publisher, forking
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 
@@ -82,6 +86,29 @@ def test_a_pre_fork_server_whose_workers_serve_and_fork_under_load_loses_nothing
         f"worker{w}{t}-{i}" for w in range(4) for t in range(2) for i in range(100)
     ]
     assert keys(read, prefix) == sorted(expected)
+
+
+def test_in_an_outage_no_fork_waits_for_a_connection_but_for_the_first_one() -> None:
+    def until(held: bool, within_s: float = 60.0) -> None:
+        deadline = time.monotonic() + within_s
+        while forking._steady.locked() != held:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+
+    # The kernel accepts for a broker that hangs: so long as Kafka's client may take to find out, a fork would have to wait.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        publisher = Publisher(bootstrap_servers=f"127.0.0.1:{silent.getsockname()[1]}", model="m", close_timeout=0)
+        publisher.publish({"x": 0})
+        until(held=True)
+        until(held=False)
+        again = time.monotonic() + 3.0  # another attempt begins after .05 s, and takes 2 s
+        held = []
+        while time.monotonic() < again:
+            held.append(forking._steady.locked())
+            time.sleep(0.005)
+        publisher.close()
+    assert held
+    assert not any(held)
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])

@@ -12,6 +12,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from driftline.contracts.knock import broker_answers
 from driftline.producers.buffer import Buffer, Outgoing
 from driftline.producers.forking import begin_anew_after_fork, steady
 from driftline.producers.losses import WARN_EVERY_S, Losses, OnLoss
@@ -26,6 +27,8 @@ _TURN_S = 0.0005
 _PAUSE_S = 0.00005
 #: So long (seconds) this thread waits at a time for what a flush has sent; what is published meanwhile waits in the buffer.
 _HURRY_S = 0.05
+#: So long (seconds) a broker may take to answer a knock, as long as it may take to answer Kafka's client (``options.py``).
+_KNOCK_S = 2.0
 FULL = "the buffer is full"
 
 
@@ -52,7 +55,9 @@ class BackgroundSender:
         self._starting: threading.Lock
         self._thread: threading.Thread | None
         self._producer: KafkaProducer | None
+        self._away: bool
         self._options = options
+        self._servers: list[str] = options["bootstrap_servers"]
         self._bounds = (max_records, max_bytes)
         self._delivery_timeout_s = delivery_timeout_s
         self._close_timeout_s = close_timeout_s
@@ -124,6 +129,7 @@ class BackgroundSender:
         self._finalizer: Any = None
         self._thread = None
         self._producer = None
+        self._away = False
 
     def _begin(self) -> None:
         with self._starting:
@@ -187,8 +193,14 @@ class BackgroundSender:
 
     def _connected(self) -> KafkaProducer:
         if self._producer is None:
+            # Forks are held up while Kafka's client is made, which takes seconds where no broker answers: so that is found out before, but for the
+            # first time. A knock imports nothing.
+            if self._away and not any(broker_answers([server], self._options.get("ssl_context"), _KNOCK_S) for server in self._servers):
+                raise ConnectionError(f"none of {', '.join(self._servers)} answers")
+            self._away = True
             with steady():
                 self._producer = _connect(self._options)
+            self._away = False
             # kafka-python's own handler closes it at exit; handlers run last in, first out, and ours has to flush before.
             atexit.unregister(self.close)
             atexit.register(self.close)
