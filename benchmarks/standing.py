@@ -1,0 +1,104 @@
+"""``python -m benchmarks.standing``: docs/standing.md of benchmarks/results, what is asked for beside what was measured, and where the time goes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).parents[1]
+RESULTS, PAGE = ROOT / "benchmarks" / "results", ROOT / "docs" / "standing.md"
+
+_HEAD = """# Where it stands
+
+*Made by `python -m benchmarks.standing` of `benchmarks/results/`, where each file says its command, commit and machine; edit neither by hand.*
+
+"""
+
+
+class Mark(NamedTuple):
+    """What is asked for, at least ``limit``, and where the figure stands."""
+
+    what: str
+    file: str
+    place: tuple[str, ...]
+    limit: float | None
+
+
+MARKS = (
+    Mark("summarise alone, times a stock Faust agent", "summarise", ("ratio_stock_faust",), 10),
+    Mark("summarise alone, times a stock Faust agent, per core", "summarise", ("ratio_stock_faust_per_core",), None),
+    Mark("pipeline, JSON events/s/core", "pipeline", ("json_events_per_s_per_core",), 100_000),
+    Mark("pipeline without the join, JSON events/s/core", "pipeline", ("json_events_per_s_per_core_without_join",), None),
+    Mark("pipeline, columnar events/s/core", "pipeline", ("columnar_events_per_s_per_core",), 1_000_000),
+    Mark("pipeline without the join, columnar events/s/core", "pipeline", ("columnar_events_per_s_per_core_without_join",), None),
+    Mark("pipeline per core, times Faust + River", "pipeline", ("ratio_faust",), None),
+    Mark("pipeline per core, times Quix Streams + River", "pipeline", ("ratio_quix",), None),
+    Mark("pipeline per core, times Bytewax + River", "pipeline", ("ratio_bytewax",), None),
+    Mark("p99 from event to finding, s", "pipeline", ("p99_event_to_finding_s",), None),
+    Mark("memory gained over 10 M events, MB", "pipeline", ("rss_growth_mb",), None),
+    Mark("labelled outcomes/s, SQLite", "join", ("sqlite", "outcomes_per_s"), 10_000),
+    Mark("labelled outcomes/s, PostgreSQL", "join", ("postgresql", "outcomes_per_s"), 20_000),
+    Mark("labelled outcomes/s, PostgreSQL, two workers", "join", ("postgresql, 2 workers", "outcomes_per_s"), 20_000),
+)
+_STEPS = ("summarise", "join", "detect")
+#: So many of the costliest functions of each process are told.
+_COSTLIEST = 4
+
+
+def page(results: Path) -> str:
+    """Return the page."""
+    held = {path.stem: json.loads(path.read_text()) for path in sorted(results.glob("*.json"))}
+    return _HEAD + "\n".join([*_marks(held), *_recovery(held.get("recovery")), *_costs(results)]) + "\n"
+
+
+def _marks(held: dict[str, Any]) -> Iterator[str]:
+    yield "| what | asked for | measured | |\n|---|---|---|---|"
+    for mark in MARKS:
+        found = held.get(mark.file)
+        for name in mark.place:
+            found = found.get(name) if isinstance(found, dict) else None
+        met = "" if mark.limit is None or found is None else "met" if found >= mark.limit else "**not met**"
+        yield f"| {mark.what} | {_number(mark.limit)} | {_number(found)} | {met} |"
+    yield ""
+    for name in ("summarise", "pipeline", "join", "state"):
+        said = held.get(name, {})
+        if "commit" in said:
+            load = said["machine"]["load_average"][0]
+            cores = said["machine"]["cores"]
+            yield f"- `{name}.json`: `{said['command']}`, commit {said['commit']}, {said['date']}, {cores} cores, load {load} before."
+    yield ""
+
+
+def _recovery(found: list[dict[str, Any]] | None) -> Iterator[str]:
+    if found is None:
+        return
+    yield "## How long partitions are silent\n"
+    yield "`python -m tests.integration.recovery`: from the fault to the next thing that the step brings about, beside events that never stop.\n"
+    yield "| fault | step | faults | p50, s | max, s |\n|---|---|---|---|---|"
+    for row in found:
+        yield f"| {row['fault']} | {row['step']} | {row['n']} | {row['p50_s']:.1f} | {row['max_s']:.1f} |"
+    yield ""
+
+
+def _costs(results: Path) -> Iterator[str]:
+    yield "## Where the pipeline's time goes\n"
+    yield "The costliest functions by their own time (py-spy, `profile-pipeline-*.txt`).\n"
+    for kind in ("json", "columnar"):
+        for step in _STEPS:
+            profile = results / f"profile-pipeline-{kind}-{step}-0.txt"
+            if profile.exists():
+                own = profile.read_text().partition("share itself\n")[2].splitlines()[:_COSTLIEST]
+                yield f"- {kind}, {step}: {'; '.join(' '.join(line.split()) for line in own)}"
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value >= 1000 or value == int(value) else f"{value:.3g}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(RESULTS))
+    print(f"written: {PAGE}")
