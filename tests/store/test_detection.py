@@ -23,7 +23,7 @@ from tests.store.builders import (
 from driftline.contracts.errors import StaleState
 from driftline.contracts.summaries import Progress
 from driftline.store import closings, decisions, detection, episodes, findings, outbox, panes, runs, tables
-from driftline.store.detect_rows import Applied, BlockKey, BlockRow, DetectImage, PaneKey, PaneRow, Position
+from driftline.store.detect_rows import SLID, Applied, BlockKey, BlockRow, DetectImage, PaneKey, PaneRow, Position
 
 
 def test_a_partition_never_read_has_nothing(engine: Engine) -> None:
@@ -168,15 +168,40 @@ def test_panes_are_fetched_by_key_and_by_stretch_closed_or_not(engine: Engine) -
     kept += [pane(0, width=9_000), pane(0, reference_id="other"), pane(0, kind="outcomes"), pane(0, model="n")]
     detection.commit(engine, change(None, 1, panes=kept))
 
-    def key(row: PaneRow) -> PaneKey:
-        return PaneKey(row.model, row.reference_id, row.kind, row.width, row.start, row.late)
-
     absent = PaneKey("m", "r", "features", 5_000, 11, late=False)
     wanted = [*kept[4:9], *kept[-4:]]
-    assert sorted(panes.fetch(engine, [absent, *(key(row) for row in wanted)]), key=key) == sorted(wanted, key=key)
+    assert sorted(panes.fetch(engine, [absent, *(row.key for row in wanted)]), key=_key) == sorted(wanted, key=_key)
     assert panes.fetch(engine, []) == []
     stretch = panes.stretch(engine, "m", reference_id="r", kind="features", width=5_000, since=20, until=60)
     assert stretch == [row for row in kept[:20] if not row.late and 20 <= row.start < 60]
+
+
+def _key(row: PaneRow) -> PaneKey:
+    return row.key
+
+
+def test_what_was_cut_by_count_is_told_apart_whole_or_slid_however_long(engine: Engine) -> None:
+    like = pane(0).key
+    whole = [like.whole(0, 30), like.whole(30, 60), like.whole(60, 5_060)]
+    slid = [like.sliding(0, 30), like.sliding(0, 50), like.sliding(30, 60), like.sliding(60, 5_060)]
+    assert [(k.start, k.end, k.length, k.counted, k.slid) for k in (whole[1], slid[2], like)] == [
+        (30, 60, 30, True, False),
+        (30, 60, 30, False, True),
+        (0, 5_000, 5_000, False, False),
+    ]
+    kept = [pane(k.start, width=k.width) for k in (*whole, *slid, like._replace(start=60))]
+    kept += [pane(0, width=whole[0].width, kind="outcomes"), pane(0, width=-30, late=True), pane(0, width=-30, reference_id="other")]
+    detection.commit(engine, change(None, 1, panes=kept))
+    assert set(panes.counted(engine, "m", "r")) == {*whole, *slid}
+    assert [r.key for r in panes.stretch(engine, "m", reference_id="r", kind="features", width=None, since=0, until=60)] == whole[:2]
+    # A row with the start of one that is asked for and the width of another is not.
+    assert {r.key for r in panes.fetch(engine, [slid[1], slid[2], whole[2]])} == {slid[1], slid[2], whole[2]}
+    # A step goes when it has ended, and not when its window has begun.
+    gone = {
+        k for k in panes.foldable(engine, "m", 5_000, {}, forgotten=50, limit=100) if (k.kind, k.late, k.reference_id) == ("features", False, "r")
+    }
+    assert gone == {*whole[:2], *slid[:2]}
+    assert all(k.length < SLID for k in gone)
 
 
 def test_panes_that_stand_in_their_windows_can_be_let_go_of_by_kind_and_a_few_at_a_time(engine: Engine) -> None:

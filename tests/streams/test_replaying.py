@@ -145,7 +145,7 @@ def database(path: Path) -> Engine:
 NAMED: dict[str, Any] = {"detectors": [{"name": "page_hinkley", "reads": ["y"], "series": "rows", "parameters": {"threshold": 10}}]}
 WINDOWS: list[dict[str, Any]] = [
     {"window": "1d", "multivariate": "windows"},
-    {"window": "300 events"},
+    {"window": "300 events", "slide": "60 events"},
     {"window": "12h", "slide": "3h"},
     {"window": "12h or 150 events"},
 ]

@@ -55,7 +55,8 @@ models:
     # weights: {row_id: 0}         # share of the attention; 0: shown, never alarms
     # weighting: importance        # of features without a weight; else all are equal
     # pane: 5s                     # 1h for a model with few events
-    # window: 1h                # or 10000 events, or 1h or 10000 events; slide: 15m
+    # window: 1h                   # or 10000 events, or 1h or 10000 events
+    # slide: 15m                   # findings more often; 1000 events where the window ends by count
     # multivariate: windows        # all columns together at every window, not only an episode's first; or off
     # policy:
     #   enabled: true              # retrain by itself

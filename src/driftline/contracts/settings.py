@@ -148,7 +148,8 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     #: ``1h``, ``10000 events``, or ``1h or 10000 events``, whichever comes first. Time is a multiple of the pane; 24 panes where the pane is longer
     #: than half an hour and no window is named.
     window: str = "1h"
-    #: The step (``15m``) by which windows by time slide; without it the next one begins where the last one ended.
+    #: The step (``15m``; ``1000 events`` where windows end by count, with a time or without) by which windows slide; without it the next one begins
+    #: where the last one ended.
     slide: str | None = None
     allowed_lateness: str = "10s"
     #: False episodes that the user accepts, per model.

@@ -11,6 +11,9 @@ from driftline.contracts.findings import Alert, Finding, PaneClosing, RetrainDec
 from driftline.contracts.summaries import PaneKind, Progress
 from driftline.store.outbox import OutboxRow
 
+#: Beyond the length of any window (ms; a century is less than a tenth of it): what has a width as far below zero slid by a step of events.
+SLID = 1 << 48
+
 
 class BlockKey(NamedTuple):
     """A block of a source partition, for one model."""
@@ -22,7 +25,8 @@ class BlockKey(NamedTuple):
 
 class PaneKey(NamedTuple):
     """A stretch of event time, ``width`` ms from ``start``, of one model under one reference. A window by count has its length as a negative width:
-    it may be as long as a pane.
+    it may be as long as a pane. One that slides by events is ``SLID`` further below zero, for it may be as long as one that does not; what is kept
+    under its key is its last step alone.
     """
 
     model: str
@@ -35,17 +39,30 @@ class PaneKey(NamedTuple):
     @property
     def end(self) -> int:
         """The event time at which it ends."""
-        return self.start + abs(self.width)
+        return self.start + self.length
 
     @property
     def length(self) -> int:
         """How long it is (ms)."""
-        return abs(self.width)
+        return abs(self.width) - SLID if self.slid else abs(self.width)
 
     @property
     def counted(self) -> bool:
-        """Whether it is a window that was cut by count."""
-        return self.width < 0
+        """Whether it is a whole window that was cut by count."""
+        return -SLID < self.width < 0
+
+    @property
+    def slid(self) -> bool:
+        """Whether it is a window that slid by a step of events."""
+        return self.width <= -SLID
+
+    def whole(self, start: int, end: int) -> PaneKey:
+        """Return the key of the whole window by count from ``start`` to ``end`` that is as this key otherwise."""
+        return self._replace(width=start - end, start=start)
+
+    def sliding(self, start: int, end: int) -> PaneKey:
+        """Return the key of the window from ``start`` to ``end`` that slid by a step of events."""
+        return self._replace(width=start - end - SLID, start=start)
 
 
 class BlockRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +92,11 @@ class PaneRow(msgspec.Struct, frozen=True, kw_only=True):
     offsets: bytes
     closed: bool
     revision: int
+
+    @property
+    def key(self) -> PaneKey:
+        """What it is the pane of."""
+        return PaneKey(self.model, self.reference_id, self.kind, self.width, self.start, self.late)
 
 
 class Applied(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,14 @@ from tests.streams.detect.arrivals import Event, concluded, concluding, events_o
 from tests.streams.detect.summaries import PANE, T0, Stream, built
 from tests.streams.detect.test_partition import concluded as everything
 from tests.streams.detect.test_partition import database, run
+from tests.streams.detect.test_stepping import Slice, by_definition
 
-from driftline.contracts.settings import Settings, build_settings
+from driftline.contracts.settings import Settings, build_settings, window_rule
 from driftline.contracts.times import DAY_MS, HOUR_MS
+from driftline.contracts.windows import WindowRule
+from driftline.detectors.describe import MIN_ROWS
+from driftline.detectors.layout import layout_of
+from driftline.detectors.pane import Pane
 from driftline.store import findings, panes
 from driftline.streams.detect import episode_keeper, folding, series
 
@@ -28,6 +33,7 @@ KINDS = {
     "sliding": {"window": "30s", "slide": "10s"},
     "count": {"window": "90 events"},
     "either": {"window": "20s or 150 events"},
+    "steps": {"window": "30s or 300 events", "slide": "100 events"},
 }
 CALENDAR = {"calendar": {"window": "25s"}}
 OUTCOMES = built()
@@ -85,6 +91,11 @@ def test_the_windows_are_of_their_kind(kind: str, in_order: Callable[[str], dict
     if kind == "sliding":
         assert {end - start for start, end, *_ in spans} == {30_000}
         assert {b[1] - a[1] for a, b in pairwise(spans)} == {10_000}
+        assert n > 2 * len(EVENTS)
+    elif kind == "steps":
+        # Full, as long as may be with whole steps, or one of the first ones.
+        assert all(rows >= 300 or end - start > 30_000 - 3 * 5_000 or start == spans[0][0] for start, end, rows, _ in spans)
+        assert max(end - start for start, end, *_ in spans) == 30_000
         assert n > 2 * len(EVENTS)
     else:
         assert all(a[1] <= b[0] for a, b in pairwise(spans))
@@ -147,12 +158,14 @@ def test_later_than_that_the_counts_are_the_same_after_revisions(
     spans = sorted(told["cut"])
     if kind in ("time", "sliding"):
         assert [span[:3] for span in spans] == [span[:3] for span in sorted(in_order(kind)["cut"])]
+    elif kind == "steps":
+        assert all(rows == sum(start <= e.time < end for e in EVENTS) for start, end, rows, _ in spans)
     else:
         # Where on-time events are fewer, windows are longer; each event stands in one of them still.
         assert len(EVENTS) - (90 + 80 if kind == "count" else 0) < sum(rows for *_, rows, _ in spans) + (kind == "either") <= len(EVENTS) + 1
 
 
-@pytest.mark.parametrize("kind", ["sliding", "count", "either"])
+@pytest.mark.parametrize("kind", ["sliding", "count", "either", "steps"])
 def test_polls_deaths_and_folding_change_nothing_with_outcomes_and_late_rows(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = settings_of(kind, allowed_lateness="5s", policy={"min_labelled": 10})
     for module in (folding, series, episode_keeper):
@@ -173,6 +186,59 @@ def test_polls_deaths_and_folding_change_nothing_with_outcomes_and_late_rows(kin
         assert len(kept) < len({r.start for r in panes.panes(engine, "m", width=PANE)})
     assert any(f["performance"] for f in told["findings"].values())
     assert told["decisions"]
+
+
+@pytest.mark.parametrize(("window", "slide"), [("250 events", "50 events"), ("25s or 400 events", "100 events"), ("30s", "10s")])
+def test_what_slides_adds_findings_and_changes_nothing(window: str, slide: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("driftline.streams.detect.windows.horizon", lambda *_: 0)  # all panes are there in the end
+    told: list[dict[str, Any]] = []
+    held: list[dict[tuple[str, int, int, bool], bytes]] = []
+    for more in ({}, {"slide": slide}):
+        wanted = settings_of("time", allowed_lateness="5s", policy={"min_labelled": 10}, window=window, **more)
+        with database(tmp_path, f"{len(more)}") as engine:
+            run(engine, wanted, [RECORDS[i : i + 30] for i in range(0, len(RECORDS), 30)])
+            told.append(_of_no_settings(everything(engine, with_panes=False)))
+            held.append(_windows(engine))
+            rows = panes.panes(engine, "m", width=PANE)
+    assert {**told[1], "findings": {name: told[1]["findings"][name] for name in told[0]["findings"]}} == told[0]
+    assert {key: held[1][key] for key in held[0]} == held[0]
+    added = {(f["window_start"], f["window_end"]): f for name, f in told[1]["findings"].items() if name not in told[0]["findings"]}
+    assert len(added) > len(told[0]["findings"])
+    assert any(f["performance"] for f in added.values())
+    if "events" in slide:
+        _are_as_defined(added, told[0]["closings"].values(), rows, window_rule(wanted.defaults))
+
+
+def _of_no_settings(told: dict[str, Any]) -> dict[str, Any]:
+    """What was said without the hash of what was asked for."""
+
+    def bare(said: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        return {name: {k: v for k, v in one.items() if k != "config_hash"} for name, one in said.items()}
+
+    return {what: bare(said) for what, said in told.items() if what != "panes"}
+
+
+def _are_as_defined(
+    added: dict[tuple[int, int], dict[str, Any]], closings: Iterable[dict[str, Any]], rows: Sequence[panes.PaneRow], rule: WindowRule
+) -> None:
+    """Check which windows slid, and that each and the one before it hold what their steps hold in the end, late rows with the others."""
+    closed = sorted((c["start"], c["end"], c["n"]) for c in closings if c["kind"] == "features")
+    cut = by_definition([Slice(start, start, end, n) for start, end, n in closed], rule, closed[-1][1])
+    spans = {end: (steps[0].since, steps[0].start, end) for end, steps in cut.sliding.items()}
+    wanted = {(start, end): since for since, start, end in spans.values() if end not in {w.end for w in cut.wholes}}
+    assert added.keys() == wanted.keys()
+    layout = layout_of(OUTCOMES, "features")
+    held = [(r.start, r.late, Pane.decode(r.payload, layout).n) for r in rows if r.kind == "features"]
+    compared = 0
+    for (start, end), since in wanted.items():
+        finding, inside = added[start, end], [(late, n) for at, late, n in held if since <= at < end]
+        assert (finding["n"], finding["late"]) == (sum(n for _, n in inside), sum(n for late, n in inside if late))
+        before = max((s for s in spans.values() if s[2] <= start), key=lambda s: s[2], default=None)
+        n = sum(n for at, _, n in held if before is not None and before[0] <= at < before[2])
+        since_previous = next(c for c in finding["columns"] if c["column"] == "x")["since_previous"]
+        assert (since_previous or {"n": 0})["n"] == (n if n >= MIN_ROWS else 0)
+        compared += since_previous is not None
+    assert compared
 
 
 def _windows(engine: Engine) -> dict[tuple[str, int, int, bool], bytes]:

@@ -71,10 +71,10 @@ class Cells:
         fetch_range: FetchRange,
         references: Callable[[str, str], Reference | None],
         sample_rows: Callable[[PaneKey], int],
-        fetch_edges: Callable[[str, str], list[tuple[int, int]]],
+        fetch_counted: Callable[[str, str], list[PaneKey]],
     ) -> None:
         self._fetch = fetch
-        self._fetch_edges = fetch_edges
+        self._fetch_counted = fetch_counted
         self._fetch_range = fetch_range
         self._references = references
         self._sample_rows = sample_rows
@@ -89,7 +89,7 @@ class Cells:
     def load(self, rows: Iterable[PaneRow]) -> None:
         """Take stored rows in."""
         for row in rows:
-            key = key_of(row)
+            key = row.key
             layout = self.layout(key)
             self._brought.add(key)
             pane = Pane.decode(row.payload, layout, self._sample_rows(key))
@@ -133,17 +133,10 @@ class Cells:
         self.ensure(wanted)
         return [(key, self._cells[key]) for key in wanted if key in self._cells]
 
-    def edges(self, model: str, reference_id: str) -> list[tuple[int, int]]:
-        """Return start and end of the windows that were cut by count, by start."""
-        stored = {
-            at
-            for at in self._fetch_edges(model, reference_id)
-            if PaneKey(model, reference_id, "features", at[0] - at[1], at[0], late=False) not in self.dropped
-        }
-        own = {
-            (k.start, k.end) for k in self._of.get(model, ()) if k.counted and not k.late and (k.reference_id, k.kind) == (reference_id, "features")
-        }
-        return sorted(stored | own)
+    def counted(self, model: str, reference_id: str) -> set[PaneKey]:
+        """Return the windows of features on time that were cut by count, whole ones and those that slid."""
+        stored = {key for key in self._fetch_counted(model, reference_id) if key not in self.dropped}
+        return stored | {k for k in self._of.get(model, ()) if k.width < 0 and (k.reference_id, k.kind, k.late) == (reference_id, "features", False)}
 
     def ensure_open(self, key: PaneKey) -> None:
         """Open a cell where there is none, and leave one that there is alone."""
@@ -176,7 +169,7 @@ class Cells:
     ) -> list[tuple[PaneKey, Cell]]:
         """Return the cells of a stretch of event time, on time or late, in order: those in memory, the stored ones for the rest."""
         rows = self._fetch_range(model, reference_id, kind, width, since, until, late=late)
-        self.load(row for row in rows if (key := key_of(row)) not in self._cells and key not in self.dropped)
+        self.load(row for row in rows if (key := row.key) not in self._cells and key not in self.dropped)
         found = [
             (key, cell)
             for key, cell in self._of.get(model, {}).items()
@@ -219,11 +212,6 @@ class Cells:
             del own[key]
             if not own:
                 del self._of[key.model]
-
-
-def key_of(row: PaneRow) -> PaneKey:
-    """Return the key of a row."""
-    return PaneKey(row.model, row.reference_id, row.kind, row.width, row.start, row.late)
 
 
 def merged(cells: Iterable[Cell], layout: Layout) -> Pane:

@@ -63,13 +63,13 @@ class Digest:
             state = _state_of([c.state for c in columns])
             performance = _performance(merged(outcomes, outcomes[0].layout), reference, self._pii) if outcomes else None
         changes = _changes(track, key) if track is not None else ()
-        joint = track.multivariate.get(key.start) if track is not None else None
+        joint = track.multivariate.get(key.start) if track is not None and not key.slid else None
         if track is not None and track.open_at(key.end + self._lateness):
             state = "drift"
         quality = {**pane.quality, **value_counts(pane.layout, pane.counts)}
         words = quality_words(pane.n, pane.late, quality, self._limits)
         return Finding(
-            finding_id=stable_id("finding", self._model, key.reference_id, key.start, key.length),
+            finding_id=stable_id("finding", self._model, key.reference_id, key.start, key.width if key.slid else key.length),
             revision=revision,
             model=self._model,
             version=version_of(reference, pane.versions),
@@ -82,7 +82,7 @@ class Digest:
             columns=columns,
             performance=performance,
             quality=quality,
-            evidence=track.closes.get(key.start, 0.0) if track is not None else 0.0,
+            evidence=_evidence(track, key),
             budget=self._budget,
             sentence=finding_sentence(self._model, state, (key.start, key.end), pane.n, columns=columns, performance=performance, quality=words)
             + changes_sentence(changes)
@@ -92,6 +92,12 @@ class Digest:
             changes=changes,
             multivariate=joint,
         )
+
+
+def _evidence(track: Track | None, key: PaneKey) -> float:
+    if track is None:
+        return 0.0
+    return track.slid.get(key.end, 0.0) if key.slid else track.closes.get(key.start, 0.0)
 
 
 def _changes(track: Track, key: PaneKey) -> tuple[Change, ...]:

@@ -7,15 +7,15 @@ whatever comes for one of them later goes into it too. A pane between two window
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 
 from driftline.contracts.summaries import PaneKind
 from driftline.contracts.windows import WindowRule
 from driftline.store.detect_rows import PaneKey
 from driftline.streams.detect.cells import Cells
+from driftline.streams.detect.counted_edges import CountedEdges, put_together
 from driftline.streams.detect.state import Filling, ModelState
-
-_KINDS: tuple[PaneKind, ...] = ("features", "outcomes")
+from driftline.streams.detect.stepping import Steps
 
 
 class Fillings:
@@ -28,8 +28,9 @@ class Fillings:
         self._pane = pane
         self._cells = cells
         self._state = state
-        #: Starts and ends of what was cut, by reference: as the cells have them.
-        self._known: dict[str, tuple[list[int], list[int]]] = {}
+        self._edges = CountedEdges(model, cells, lambda key: key.counted)
+        #: What these windows slide by, if they do.
+        self.steps = Steps(model, rule, pane, cells)
 
     def bounds(self) -> list[PaneKey]:
         """Return the open windows as they will be if their time is up before they are full."""
@@ -44,9 +45,10 @@ class Fillings:
             filling.start = pane.start
         filling.until = max(filling.until, pane.end)
         filling.n += n
+        step = self.steps.take(filling, pane, n)
         if filling.n >= self._count or filling.until - filling.start >= self._longest:
-            return self._cut(pane.reference_id, filling, filling.until)
-        return [self._bound(pane.reference_id, filling)]
+            return [*step, *self._cut(pane.reference_id, filling, filling.until)]
+        return [*step, self._bound(pane.reference_id, filling)]
 
     def time_is_up(self, bound: PaneKey) -> list[PaneKey]:
         """Cut the window whose bound this is, if it is still open."""
@@ -56,13 +58,18 @@ class Fillings:
         return self._cut(bound.reference_id, filling, bound.end)
 
     def holding(self, pane: PaneKey) -> tuple[PaneKey, ...]:
-        """Return the window that holds a pane: the first one that ends after it; none as long as it is not cut."""
+        """Return the step and the window that hold a pane: the first ones that end after it; none as long as they are not cut."""
         filling = self._state.fillings.get(pane.reference_id)
-        if filling is None or pane.start >= filling.cut:
+        if filling is None:
             return ()
-        starts, ends = self._edges(pane.reference_id)
-        i = bisect_right(ends, pane.start)
-        return (pane._replace(width=starts[i] - ends[i], start=starts[i]),) if i < len(ends) else ()
+        if pane.start >= filling.cut:
+            return self.steps.holding(pane, None)
+        starts, ends = edges = self._edges.of(pane.reference_id)
+        i = edges.after(pane.start)
+        if i == len(ends):
+            return ()
+        whole = pane.whole(starts[i], ends[i])
+        return (*self.steps.holding(pane, whole), whole)
 
     def forgotten(self, pane: PaneKey) -> bool:
         """Say whether the window of a pane is let go of."""
@@ -71,63 +78,59 @@ class Fillings:
 
     def edge(self, reference_id: str, moment: int) -> int:
         """Return the last end of a window that is not after a moment, 0 where there is none."""
-        _, ends = self._edges(reference_id)
-        i = bisect_right(ends, moment)
-        return ends[i - 1] if i else 0
+        edges = self._edges.of(reference_id)
+        i = edges.after(moment)
+        return edges.ends[i - 1] if i else 0
+
+    def is_end(self, reference_id: str, moment: int) -> bool:
+        """Say whether a window ends at a moment."""
+        return self._edges.of(reference_id).ends_at(moment)
 
     def windows(self, like: PaneKey, kind: PaneKind, *, after: int, until: int) -> list[PaneKey]:
         """Return the windows of a kind that end after one moment and not after another, in order."""
-        starts, ends = self._edges(like.reference_id)
-        chosen = range(bisect_right(ends, after), bisect_right(ends, until))
-        return [PaneKey(self._model, like.reference_id, kind, starts[i] - ends[i], starts[i], late=False) for i in chosen]
+        starts, ends = edges = self._edges.of(like.reference_id)
+        own = like._replace(kind=kind, late=False)
+        return [own.whole(starts[i], ends[i]) for i in range(edges.after(after), edges.after(until))]
+
+    def sliding_over(self, step: PaneKey) -> list[PaneKey]:
+        """Return the windows that hold a step, or follow those that do, and slid; those left out that are let go of."""
+        return self.steps.over(step, self._edges.of(step.reference_id), self._state.forgotten)
 
     def beside(self, key: PaneKey, places: int) -> PaneKey | None:
         """Return the window that was cut so many places after a window (before it: negative), None where there is none."""
-        starts, ends = self._edges(key.reference_id)
+        starts, ends = self._edges.of(key.reference_id)
         i = bisect_left(starts, key.start) + places
-        return key._replace(width=starts[i] - ends[i], start=starts[i]) if 0 <= i < len(starts) else None
+        return key.whole(starts[i], ends[i]) if 0 <= i < len(starts) else None
 
     def forget(self) -> None:
         """Let go of windows that begin before what the state has forgotten: nothing that comes for them is counted any more."""
         before = self._state.forgotten
         for name, filling in list(self._state.fillings.items()):
-            starts, ends = self._edges(name)
-            i = bisect_right(starts, before - 1)
+            starts, ends = self._edges.of(name)
+            i = bisect_left(starts, before)
             if i:
                 filling.forgotten = max(filling.forgotten, ends[i - 1])
-                self._known[name] = (starts[i:], ends[i:])
+                self._edges.forget(name, i)
+            self.steps.forget(name, before)
             if not filling.until and filling.cut < before and name not in self._state.tracks:
                 del self._state.fillings[name]
-                self._known.pop(name, None)
+                self._edges.drop(name)
+                self.steps.drop(name)
 
     def _bound(self, reference_id: str, filling: Filling) -> PaneKey:
-        return PaneKey(self._model, reference_id, "features", -self._longest, filling.start, late=False)
+        return self._key(reference_id, filling.start, filling.start + self._longest)
+
+    def _key(self, reference_id: str, start: int, end: int) -> PaneKey:
+        return PaneKey(self._model, reference_id, "features", start - end, start, late=False)
 
     def _cut(self, reference_id: str, filling: Filling, end: int) -> list[PaneKey]:
-        """Make the window's cells of those of its panes, and begin anew."""
-        key = PaneKey(self._model, reference_id, "features", filling.start - end, filling.start, late=False)
-        starts, ends = self._edges(reference_id)
-        since = max(filling.cut, filling.forgotten)
-        made = []
-        for kind in _KINDS:
-            on_time, late = (
-                [c for _, c in self._cells.range(self._model, reference_id, kind, self._pane, since, end, late=late)] for late in (False, True)
-            )
-            own = key._replace(kind=kind)
-            if on_time or late or kind == "features":
-                self._cells.put(own, on_time)
-                made.append(own)
-            if late:
-                self._cells.put(own._replace(late=True), late)
-        starts.append(key.start)
-        ends.append(end)
+        """Make the window's cells of those of its panes, end its last step, and begin anew."""
+        key = self._key(reference_id, filling.start, end)
+        edges = self._edges.of(reference_id)  # as they are before this one
+        steps = self.steps.cut(key, filling, end)
+        made = put_together(self._cells, key, max(filling.cut, filling.forgotten), self._pane)
+        edges.add(key.start, end)
+        self.steps.begin_window(filling)
         filling.start = filling.until = filling.n = 0
         filling.cut = end
-        return made
-
-    def _edges(self, reference_id: str) -> tuple[list[int], list[int]]:
-        known = self._known.get(reference_id)
-        if known is None:
-            edges = self._cells.edges(self._model, reference_id)
-            known = self._known[reference_id] = ([start for start, _ in edges], [end for _, end in edges])
-        return known
+        return [*steps, *made]

@@ -72,7 +72,7 @@ class ModelMonitor:
             for key in coming:
                 at = key.end + self._wait(key)
                 if at <= marks.of(key.kind) or self._overdue(key, at, marks):
-                    heappush(due, (at, key.kind == "outcomes", key.length, key.counted, key))
+                    heappush(due, (at, key.kind == "outcomes", key.length, key.width < 0, key))
             if not due:
                 break
             at, _, _, _, key = heappop(due)
@@ -249,7 +249,7 @@ class ModelMonitor:
         """
         if key.kind == "outcomes":
             cell.news = True  # the windows that hold it are told again, with their performance
-        elif key.end % self.windows.longest:
+        elif not self.windows.ends_whole(key):
             cell.news = False
             if turn is not None:
                 self._note_close(self.windows.span(key), turn)
@@ -258,7 +258,10 @@ class ModelMonitor:
     def _note_close(self, key: PaneKey, turn: Turn) -> None:
         evidence = self._evidence.verdict(turn.track, turn.reference, key.kind).evidence
         remembered = label_wait(self.settings, turn.reference) + REMEMBERED_WINDOWS * self.windows.usual
-        turn.track.note_close(key.start, evidence, key.start - remembered)
+        if key.slid:
+            turn.track.note_slid(key.end, evidence, key.end - remembered)
+        else:
+            turn.track.note_close(key.start, evidence, key.start - remembered)
 
     def _publish(self, key: PaneKey, said: Said) -> None:
         """Publish the finding of a window; of its outcomes too, once their window has closed."""

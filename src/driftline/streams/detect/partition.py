@@ -72,7 +72,7 @@ class DetectPartition:
         self._blocks = Revisions(image.blocks)
         #: How far the blocks of each model and partition reach.
         self._nexts = {(b.model, b.partition): b.next for b in sorted(image.blocks, key=lambda b: b.next)}
-        self._cells = Cells(self._fetch, self._fetch_range, self._book.get, self._sample_rows, partial(panes.edges, engine))
+        self._cells = Cells(self._fetch, self._fetch_range, self._book.get, self._sample_rows, partial(panes.counted, engine))
         self._cells.load(image.panes)
         self._states = {model: decode_state(raw) for model, raw in image.model_states.items()}
         self._stored = dict(image.model_states)

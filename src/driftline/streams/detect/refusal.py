@@ -19,7 +19,5 @@ def refuse_other_settings(settings: Settings, image: DetectImage) -> None:
         rule = window_rule(model)
         fits = rule.events is not None if row.width < 0 else row.width in (parse_duration(model.pane), rule.slide, rule.longest)
         if not row.closed and not fits:
-            field = f"models.{row.model}.pane"
-            raise SettingsError(
-                field, model.pane, f"the pane and window that open panes were made with, one of them {format_duration(abs(row.width))}"
-            )
+            field, length = f"models.{row.model}.pane", format_duration(row.key.length)
+            raise SettingsError(field, model.pane, f"the pane and window that open panes were made with, one of them {length}")

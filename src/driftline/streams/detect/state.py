@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -47,11 +48,16 @@ class Track(msgspec.Struct, kw_only=True):
     longest_gap: int = 0
     #: What the row samples of the latest windows showed at their close, by start, where that was asked for.
     multivariate: dict[int, Multivariate] = {}
+    #: The evidence at the close of the latest windows that slid by events, by end: several of them may begin together, and with a whole one.
+    slid: dict[int, float] = {}
 
     def note_close(self, start: int, evidence: float, since: int) -> None:
         """Remember the evidence at the close of a window, and forget windows from before ``since``."""
-        known = {**self.closes, start: evidence}
-        self.closes = dict(sorted((at, value) for at, value in known.items() if at >= min(since, start))[-_MOST_WINDOWS:])
+        self.closes = _noted(self.closes, start, evidence, since)
+
+    def note_slid(self, end: int, evidence: float, since: int) -> None:
+        """Remember the evidence at the close of a window that slid by events, and forget those that ended before ``since``."""
+        self.slid = _noted(self.slid, end, evidence, since)
 
     def note_multivariate(self, start: int, told: Multivariate, since: int) -> None:
         """Remember what a window's row sample showed at its close, and forget windows from before ``since``."""
@@ -76,6 +82,18 @@ class Track(msgspec.Struct, kw_only=True):
         return [then for e in (*self.past, *self.episodes.values()) if (then := e.as_of(moment)) is not None]
 
 
+def _noted(known: Mapping[int, float], at: int, evidence: float, since: int) -> dict[int, float]:
+    return dict(sorted((moment, value) for moment, value in {**known, at: evidence}.items() if moment >= min(since, at))[-_MOST_WINDOWS:])
+
+
+class Step(NamedTuple):
+    """A step that windows by count slid by: where its first pane began and its last one ended, and its events on time as its panes closed."""
+
+    start: int
+    end: int
+    n: int
+
+
 class Filling(msgspec.Struct, kw_only=True):
     """Where the windows by count of one reference stand. What they were cut at is logged by their cells and never moves."""
 
@@ -86,6 +104,11 @@ class Filling(msgspec.Struct, kw_only=True):
     #: The end of the last window that was cut, and of the last one that was forgotten.
     cut: int = 0
     forgotten: int = 0
+    #: The steps of the window that slid last; the next one reaches back no further.
+    steps: list[Step] = []
+    #: Of the events of the open window those that stand in its steps; and the first pane since the last of these, 0: none has closed.
+    stepped: int = 0
+    begun: int = 0
 
 
 class ModelState(msgspec.Struct, kw_only=True):

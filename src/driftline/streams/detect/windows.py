@@ -1,7 +1,7 @@
 """Which windows hold a pane, and which lie behind one: the only place that knows how the windows of a model are cut.
 
 By time they stand on a grid (and the steps of sliding ones on a finer one), so that every pane has its window at once. By count they are cut where
-enough panes have closed (``filling.py``): until then the panes hold what the window will be the sum of.
+enough panes have closed (``filling.py``, ``stepping.py``): until then the panes hold what the window will be the sum of.
 """
 
 from __future__ import annotations
@@ -40,10 +40,14 @@ class Windows:
 
     def is_step(self, key: PaneKey) -> bool:
         """Say whether a key is the step's of a sliding window."""
-        return self._rule.slide > 0 and key.width == self._rule.slide
+        return key.slid or (self._rule.slide > 0 and key.width == self._rule.slide)
+
+    def ends_whole(self, step: PaneKey) -> bool:
+        """Say whether a whole window ends with a step."""
+        return self.fillings.is_end(step.reference_id, step.end) if self.fillings is not None else step.end % self.longest == 0
 
     def holding(self, pane: PaneKey) -> tuple[PaneKey, ...]:
-        """Return what a part of a pane goes into besides: its window, and the step that it slides by; none while its window is not cut."""
+        """Return what a part of a pane goes into besides: its window, and the step that it slides by; neither while it is not cut."""
         if self.fillings is not None:
             return self.fillings.holding(pane)
         whole = pane._replace(width=self.longest, start=pane.start // self.longest * self.longest)
@@ -70,7 +74,8 @@ class Windows:
 
     def span(self, key: PaneKey) -> PaneKey:
         """Return the stretch that the finding of a closed window or step tells of."""
-        return key._replace(width=self.longest, start=key.end - self.longest) if self.is_step(key) else key
+        # A step of events stands under the key of the window that ends with it.
+        return key._replace(width=self.longest, start=key.end - self.longest) if self.is_step(key) and not key.slid else key
 
     def made_of(self, key: PaneKey) -> list[PaneKey]:
         """Return the cells that such a finding is the sum of, on time ones and late ones."""
@@ -78,6 +83,8 @@ class Windows:
 
     def sliding_over(self, step: PaneKey) -> Iterable[PaneKey]:
         """Return the steps whose windows hold this one, or follow those that do; those left out at which a whole window ends."""
+        if self.fillings is not None:
+            return self.fillings.sliding_over(step)
         ends = range(step.end, step.end + 2 * self.longest, self._rule.slide)
         return [step._replace(start=end - step.width, late=False) for end in ends if end % self.longest]
 
@@ -86,7 +93,7 @@ class Windows:
         count. Whether it is there is another question.
         """
         if self.fillings is not None:
-            return self.fillings.beside(key, -1)
+            return self.fillings.steps.preceding(key) if key.slid else self.fillings.beside(key, -1)
         return key._replace(start=key.start - self.longest) if key.start >= self.longest else None
 
     def following(self, key: PaneKey) -> PaneKey | None:
@@ -126,6 +133,8 @@ class Windows:
     def _steps(self, key: PaneKey) -> list[PaneKey]:
         if not self.is_step(key):
             return [key]
+        if self.fillings is not None:
+            return self.fillings.steps.made_of(key)
         return [key._replace(start=start) for start in range(key.end - self.longest, key.end, key.width)]
 
     def _range(self, key: PaneKey, kind: PaneKind, since: int, until: int) -> Found:
