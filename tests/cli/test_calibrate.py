@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +12,28 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
+from scipy.optimize import brentq
+from scipy.stats import poisson
 from tests.detectors.made import autoregressive
+from tests.store import builders
 from typer.testing import CliRunner, Result
 
 from driftline.cli.calibrating import rate_of
 from driftline.cli.main import app
 from driftline.contracts.errors import SettingsError
-from driftline.contracts.summaries import SampleRow
-from driftline.contracts.times import DAY_MS
+from driftline.contracts.summaries import PaneKind, SampleRow
+from driftline.contracts.times import DAY_MS, HOUR_MS
+from driftline.detectors.layout import layout_of
+from driftline.detectors.pane import Pane
 from driftline.detectors.reference import build_reference
-from driftline.store import references
+from driftline.store import detection, references
 from driftline.store.database import migrate, open_database
 
 T0 = 1_700_000_000_000 // DAY_MS * DAY_MS
 N = 4_000
 EACH = 20 * DAY_MS // N
+#: A stored pane or window: kind, width and start (ms), events, and whether it has closed.
+Counted = tuple[PaneKind, int, int, int, bool]
 
 
 @pytest.fixture(autouse=True)
@@ -65,11 +73,21 @@ def files() -> tuple[str, str]:
     return "rows.csv", "rows.parquet"
 
 
-def stored(sample: int, pii: str = "") -> None:
+def _as_many(count: int) -> Callable[[float], float]:
+    """Of a mean, how far from one in forty the chance is that so many or more are seen."""
+    return lambda mean: float(poisson.sf(count - 1, mean)) - 0.025 if count else -mean
+
+
+def _as_few(count: int) -> Callable[[float], float]:
+    return lambda mean: float(poisson.cdf(count, mean)) - 0.025
+
+
+def stored(sample: int, pii: str = "", windows: Sequence[Counted] = ()) -> None:
     made = columns()
-    del made["label"], made["said"]
+    said, labels = made.pop("said"), made.pop("label")
     times = made.pop("event_time")
-    reference = build_reference(model="m", version="1", task="regression", effective_from=T0, origin="built", times=times, features=made)
+    outcomes = {"predictions": said, "labels": labels} if windows else {}
+    reference = build_reference(model="m", version="1", task="regression", effective_from=T0, origin="built", times=times, features=made, **outcomes)
     rows = [
         SampleRow(place=i, event_id=str(i), event_time=times[i], version="1", features={name: made[name][i] for name in made if name != pii})
         for i in range(0, N, N // sample if sample else N)
@@ -77,6 +95,14 @@ def stored(sample: int, pii: str = "") -> None:
     engine = open_database("sqlite:///.driftline/driftline.db")
     migrate(engine)
     references.put(engine, reference, rows[:sample])
+    panes = []
+    for kind, width, start, n, closed in windows:
+        pane = Pane(layout_of(reference, kind))
+        pane.n = n
+        key: dict[str, Any] = {"reference_id": reference.reference_id, "kind": kind, "width": width, "closed": closed, "payload": pane.encode()}
+        panes.append(builders.pane(start, **key))
+    if panes:
+        detection.commit(engine, builders.change(None, 1, panes=panes))
     engine.dispose()
 
 
@@ -101,7 +127,8 @@ def test_a_file_is_enough_and_parquet_is_the_same_as_csv() -> None:
     assert {"features", "outcomes"} == {t["kind"] for t in first["terms"]}
     run_ = first["realised"]
     assert (run_["hours"], run_["allowed"]) == (336.0, 2.0)
-    assert run_["interval"][0] <= run_["false_episodes"] <= run_["interval"][1]
+    assert run_["interval"] == pytest.approx([brentq(_as_many(run_["false_episodes"]), 0, 50), brentq(_as_few(run_["false_episodes"]), 0, 50)])
+    assert run_["kept"]
 
 
 def test_another_budget_tolerance_and_rate_are_tried_and_said_in_words() -> None:
@@ -133,6 +160,31 @@ def test_a_stored_reference_is_drawn_from_its_own_rows_and_what_pii_took_out_is_
     assert found["realised"]["rows"] == pytest.approx(1_000, abs=60)
     assert found["realised"]["kept"]
     assert found["rate_from"] == "the reference's own"
+
+
+def test_the_rate_is_that_of_the_last_seven_days_where_windows_have_closed() -> None:
+    def day(kind: PaneKind, i: int, n: int, *, closed: bool = True) -> Counted:
+        return kind, DAY_MS, T0 + (20 + i) * DAY_MS, n, closed
+
+    features = [day("features", i, 9_999 if i < 3 else 240 + i) for i in range(10)]  # the first three are older than that
+    labelled = [day("outcomes", i, 120) for i in range(9)]
+    panes: list[Counted] = [("features", HOUR_MS, T0 + 30 * DAY_MS, 777, True)]
+    stored(0, windows=[*features, day("features", 10, 5_000, closed=False), *labelled, *panes])
+    found = told("m", "--budgets", "0")
+
+    assert found["rate_from"] == "of the last seven days"
+    assert found["rates"] == {"features": pytest.approx((7 * 240 + sum(range(3, 10))) / 168), "outcomes": pytest.approx(120 / 24)}
+    assert "(of the last seven days)" in run("m", "--budgets", "0").stdout
+    assert told("m", "--budgets", "0", "--rate", "50/h")["rate_from"] == "as asked"
+
+
+def test_before_a_window_has_closed_it_is_that_of_the_panes() -> None:
+    hours: list[Counted] = [("features", HOUR_MS, T0 + 20 * DAY_MS + i * HOUR_MS, 30 + i, i < 5) for i in range(6)]
+    stored(0, windows=[*hours, ("features", DAY_MS, T0 + 20 * DAY_MS, 185, False)])
+    found = told("m", "--budgets", "0")
+
+    assert found["rate_from"] == "of the last seven days"
+    assert found["rates"] == {"features": pytest.approx(32), "outcomes": 0.0}
 
 
 def test_a_reference_without_rows_is_drawn_from_its_counts_and_says_so() -> None:

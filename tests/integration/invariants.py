@@ -229,6 +229,8 @@ def dead_letters_are(settings: Settings, count: Count) -> list[str]:
 
 def _bare(message: msgspec.Struct, *without: str) -> Content:
     held = {name: value for name, value in msgspec.to_builtins(message).items() if name not in without}
-    if isinstance(held.get("quality"), dict):  # by block, and blocks end by when records were published
+    if isinstance(held.get("quality"), dict):
+        # Repeats are counted within a block (decision 0017), and blocks end by when records were published (0016): each run publishes the stream at
+        # times of its own. Within one log they are exact: test_backtest and streams/test_replaying compare them, replay against live.
         held["quality"].pop("duplicates", None)
     return held
