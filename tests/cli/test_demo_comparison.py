@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from io import StringIO
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -99,6 +100,12 @@ def test_the_page_has_causes_sentences_and_the_command_that_makes_it(told: Compa
     assert f"*Made by `{COMMAND}` (driftline 1, commit abc)." in page
     assert f"{told.watched_pairs} pairs" in page
     assert told.watched_pairs == 55  # of eleven numbers; late is an outcome here
+
+
+def test_the_page_that_is_kept_was_made_by_that_command() -> None:
+    kept = (Path(__file__).parents[2] / "docs" / "flights.md").read_text(encoding="utf-8")
+    assert f"*Made by `{COMMAND}` (driftline " in kept
+    assert {line.split(" | ")[0].removeprefix("| ") for line in kept.splitlines() if line.startswith("| ")} >= {*FEATURES, "late", "all"}
 
 
 def test_a_page_goes_with_compare_and_into_a_folder_that_is_there() -> None:

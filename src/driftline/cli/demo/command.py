@@ -93,11 +93,12 @@ def _compare(console: Console, page: Path | None, *, as_json: bool) -> None:
 
     if page is not None and not page.absolute().parent.is_dir():
         raise DriftlineError(f"{page.parent} is no folder")
+    made = origin() if page is not None else ""  # before the minutes that it takes, in which a checkout may move on
     console.print("Reading the flights of 2013, and asking four ways of watching what they make of them.", highlight=False)
     told = compare(load(), model_settings())
     show_comparison(told, console)
     if page is not None:
-        page.write_text(page_of(told, origin()), encoding="utf-8")
+        page.write_text(page_of(told, made), encoding="utf-8")
         console.print(f"Written to {page}.", highlight=False)
     if as_json:
         _write(told)
