@@ -16,7 +16,7 @@ help:
 	@echo "make demo    a year of real flights through real Kafka, in one terminal"
 	@echo "make test    unit and integration tests, and the examples in docstrings"
 	@echo "make chaos   every fault of the table on SQLite and PostgreSQL, and how long partitions are silent after one (SEED=2: another history)"
-	@echo "make poison  the streams fed with 100,000 bad inputs and a million models"
+	@echo "make poison  the streams fed with 100,000 bad inputs, a million models and a million categories"
 	@echo "make deploy-test   docker-compose.yml outside of containers, command by command, the demo's profile included"
 	@echo "make bench   how fast, against Faust, Quix Streams and Bytewax with River: the better part of an hour (ARGS=--quick: minutes)"
 	@echo "make bench-state   detect's state of 200 models x 100 features, sizes and write rates, and the join alone, on both databases"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 from tests import postgres as pg
 from tests.deploy.compose import ROOT, Compose, Service, read_compose, seconds
@@ -24,12 +26,14 @@ COMPOSE: Compose = read_compose({"POSTGRES_PASSWORD": "s3cret/@:", "DEMO_DAYS": 
 #: Other people's programs, which this machine need not have.
 THEIRS = {"prometheus", "grafana"}
 EVENTS = 300
+#: A step of which a second is started beside the first.
+TWICE = "detect"
 
 
 @pytest.fixture
 def outside(postgres: str, tmp_path: Path) -> Iterator[Outside]:
-    http_port = free_ports(8)
-    kafka_port = http_port + 5
+    http_port = free_ports(len(PROCESSES) + 4)
+    kafka_port = http_port + len(PROCESSES) + 1  # one is left for the second of a step
     with pg.fresh_database(postgres) as url:
         server, _, database = url.rpartition("/")
         addresses = {
@@ -54,7 +58,7 @@ def outside(postgres: str, tmp_path: Path) -> Iterator[Outside]:
 
 
 def test_an_engine_could_start_it_all_see_it_healthy_scrape_it_and_stop_it_in_time(outside: Outside) -> None:
-    lasting = [name for name, s in COMPOSE.services.items() if s.ours and not s.once]
+    lasting = {name: s for name, s in COMPOSE.services.items() if s.ours and not s.once}
     for name, service in order(COMPOSE):
         if name in THEIRS or service.profiles:
             continue
@@ -66,18 +70,25 @@ def test_an_engine_could_start_it_all_see_it_healthy_scrape_it_and_stop_it_in_ti
             outside.start(name, service)
         if name in ("kafka", "postgres"):
             outside.becomes_healthy(name, service)
-    for name in lasting:
-        outside.becomes_healthy(name, COMPOSE.services[name])
+    # In containers the second has an address of its own; here a port.
+    another = {"DRIFTLINE__HTTP__PORT": str(int(outside.here("9464")) + len(PROCESSES) - PROCESSES.index(TWICE))}
+    lasting[f"{TWICE}-2"] = replace(lasting[TWICE], environment=lasting[TWICE].environment | another)
+    outside.start(f"{TWICE}-2", lasting[f"{TWICE}-2"])
+    for name, service in lasting.items():
+        outside.becomes_healthy(name, service)
     publish(outside)
     ready = ("health", "--ready", *PROCESSES)
     until(outside, COMPOSE.services["detect"], ready)
     until(outside, COMPOSE.services["detect"], ("status",), "Caught up")
-    for name in lasting:
+    for name in PROCESSES:
         assert scraped(outside, name) == {name}
-    for name in (*lasting, "kafka"):
+    shares = [last_assigned(outside, name) for name in (TWICE, f"{TWICE}-2")]
+    assert all(shares)
+    assert not shares[0] & shares[1]
+    for name, service in [*lasting.items(), ("kafka", COMPOSE.services["kafka"])]:
         code, took = outside.stop(name)
         assert code in {0, 143}, (name, outside.log(name))  # a JVM that SIGTERM has ended says 143
-        assert took < seconds(COMPOSE.services[name].stop_grace_period)
+        assert took < seconds(service.stop_grace_period)
         assert name == "kafka" or code == 0, outside.log(name)
 
 
@@ -106,6 +117,12 @@ def until(outside: Outside, service: Service, arguments: tuple[str, ...], says: 
         if done.returncode == 0 and says in done.stdout:
             return
     raise AssertionError(done.stdout + done.stderr)
+
+
+def last_assigned(outside: Outside, name: str) -> set[str]:
+    """Return the partitions that a process was given last, by its log."""
+    lines = [line for line in (outside.folder / f"{name}.log").read_text().splitlines() if '"event": "assigned"' in line]
+    return set(json.loads(lines[-1])["partitions"]) if lines else set()
 
 
 def scraped(outside: Outside, name: str) -> set[str]:

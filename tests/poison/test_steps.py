@@ -1,6 +1,6 @@
 """Poison on every topic of real steps on a real broker: they stay up, count what is good, and bury the rest once, with its bytes and the reason.
 
-The short form takes 20,000 bad inputs; ``make poison`` (``DRIFTLINE_POISON=long``) more than 100,000, and a million models.
+The short form takes 20,000 bad inputs; ``make poison`` (``DRIFTLINE_POISON=long``) more than 100,000, a million models and a million categories.
 """
 
 from __future__ import annotations
@@ -12,17 +12,21 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 
+import pyarrow as pa
 import pytest
 from tests.poison import good
 from tests.poison.corpus import AT, USED, Bad, corpus, event, label
 from tests.poison.mutations import bad_inputs, spoilt
 from tests.poison.scene import MODEL, PARTITIONS, Scene, Sent, ToSend, send, set_scene
 
+from driftline.contracts.columnar import FEATURE_PREFIX, encode_columns
+from driftline.contracts.columnar_decoding import is_columnar
 from driftline.contracts.deadletters import DeadLetter
 from driftline.contracts.errors import DecodeError
 from driftline.contracts.events import InferenceEvent, decode_inference, decode_label
 from driftline.contracts.findings import RetrainTrigger, decode_json
 from driftline.contracts.json_values import FeatureDecoder, decode_features
+from driftline.contracts.reference import CategoricalColumn
 from driftline.contracts.summaries import decode_summary
 from driftline.contracts.times import DAY_MS, MINUTE_MS
 from driftline.detectors.layout import layout_of
@@ -37,8 +41,12 @@ MUTATED = 60_000 if LONG else 9_000
 GOOD = 20_000 if LONG else 3_000
 #: Times that the corpus is sent: more often than once, so that the same id comes again.
 ROUNDS = 20 if LONG else 3
-#: Events that each bring a name of their own: of a model, of a version, of features and categories.
+#: Events that each bring a name of their own: of a model, and as many that each bring a category.
 FLOOD = int(os.environ.get("DRIFTLINE_POISON_MODELS", "1000000" if LONG else "2000"))
+#: Events that each bring a version of their own, and a category.
+VERSION_FLOOD = min(FLOOD, 20_000)
+#: Rows of a columnar record.
+ROWS = 10_000 if LONG else 500
 MODELS, VERSIONS = 30, 50
 #: The most that a process may grow beyond what it had before the poison, in MB.
 GROWTH_MB = 350
@@ -126,7 +134,7 @@ def _unreadable(raw: bytes, decode: object) -> bool:
 
 def floods() -> Iterator[ToSend]:
     """Yield events that have nothing in common but the wish to be remembered one by one."""
-    for i in range(min(FLOOD, 20_000)):
+    for i in range(VERSION_FLOOD):
         made = event(event_id=f"fv{i}", version=f"v{i}", features={"x": i, "c": f"category {i}"})
         yield ToSend("inference-events", b"f", made, "a version and a category of its own", partition=i % PARTITIONS)
     for i in range(700):
@@ -135,8 +143,21 @@ def floods() -> Iterator[ToSend]:
     for i in range(300):
         made = event(event_id=f"fw{i}", model="wide", features={f"feature {j}": f"{i:>257}" for j in range(500)})
         yield ToSend("inference-events", b"f", made, "an eighth of a megabyte to be learned", partition=0)
+    for start in range(0, FLOOD, ROWS):
+        yield ToSend("inference-events", b"f", _categories(start, ROWS), "columns of categories of their own", partition=start // ROWS % PARTITIONS)
     for i in range(FLOOD):
         yield ToSend("inference-events", b"f", event(event_id=f"fm{i}", model=f"flood-{i}"), TOO_MANY, partition=i % PARTITIONS)
+
+
+def _categories(start: int, rows: int) -> bytes:
+    """Return a columnar record, each row of which has a category that no other has."""
+    batch = pa.RecordBatch.from_pydict({
+        "event_id": [f"fc{i}" for i in range(start, start + rows)],
+        "event_time": pa.array([AT] * rows, pa.int64()),
+        f"{FEATURE_PREFIX}x": [0.5] * rows,
+        f"{FEATURE_PREFIX}c": [f"category of its own {i}" for i in range(start, start + rows)],
+    })  # fmt: skip
+    return encode_columns(batch, model=MODEL, version="1")
 
 
 def mixed(*streams: Iterator[ToSend]) -> list[ToSend]:
@@ -196,10 +217,17 @@ def test_each_record_is_counted_or_a_dead_letter_and_the_count_adds_up(aftermath
     letters = aftermath.places("inference-events")
     came_with = _headers()
     # Mutations give the model other names too.
-    sent = Counter(decode_inference(s.value, came_with.get(s.note, ())).model for s in records if (s.partition, s.offset) not in letters)
+    sent: Counter[str] = Counter()
+    for s in records:
+        if is_columnar(s.value):
+            sent[MODEL] += ROWS
+        elif (s.partition, s.offset) not in letters:
+            sent[decode_inference(s.value, came_with.get(s.note, ())).model] += 1
     counted = {name: aftermath.counted(name)[0] for name in sent}
     assert counted == sent
-    assert len(records) == sum(counted.values()) + len(letters)
+    columnar = sum(is_columnar(s.value) for s in records)
+    assert columnar * ROWS == FLOOD
+    assert len(records) - columnar == sum(counted.values()) - FLOOD + len(letters)
 
 
 def test_each_bad_record_is_one_dead_letter_and_nothing_else_is(aftermath: Aftermath) -> None:
@@ -220,6 +248,9 @@ def expected_letters(aftermath: Aftermath, topic: str) -> set[tuple[int, int]]:
     newest = dict.fromkeys(range(PARTITIONS), 0)
     for s in sorted((s for s in aftermath.sent if s.topic == topic), key=lambda s: s.offset):
         place = (s.partition, s.offset)
+        if is_columnar(s.value):
+            newest[s.partition] = max(newest[s.partition], AT)
+            continue
         headers = came_with.get(s.note, ())
         try:
             if topic == "inference-events":
@@ -270,7 +301,16 @@ def test_of_a_flood_of_models_as_many_are_let_in_as_there_is_room_for(aftermath:
 def test_of_a_flood_of_versions_the_rest_is_counted_as_one(aftermath: Aftermath) -> None:
     _, versions = aftermath.counted()
     assert len(versions) <= VERSIONS + 2  # its own of the reference, and all others
-    assert versions["__other__"] >= min(FLOOD, 20_000) - VERSIONS
+    assert versions["__other__"] >= VERSION_FLOOD - VERSIONS
+
+
+def test_of_a_flood_of_categories_each_event_is_counted_as_of_one_never_seen(aftermath: Aftermath) -> None:
+    layout, unseen = layout_of(aftermath.scene.reference, "features"), 0
+    column = layout.column("c")
+    assert isinstance(column, CategoricalColumn)
+    for row in panes.panes(aftermath.scene.engine, MODEL, kind="features", width=60 * MINUTE_MS):
+        unseen += int(Pane.decode(row.payload, layout).counts[layout.slice_of("c")][len(column.values) + 1])
+    assert unseen >= FLOOD + VERSION_FLOOD
 
 
 def test_a_letter_has_the_original_bytes_and_the_reason(aftermath: Aftermath) -> None:
