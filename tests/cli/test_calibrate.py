@@ -86,8 +86,10 @@ def stored(sample: int, pii: str = "", windows: Sequence[Counted] = ()) -> None:
     made = columns()
     said, labels = made.pop("said"), made.pop("label")
     times = made.pop("event_time")
-    outcomes = {"predictions": said, "labels": labels} if windows else {}
-    reference = build_reference(model="m", version="1", task="regression", effective_from=T0, origin="built", times=times, features=made, **outcomes)
+    reference = build_reference(
+        model="m", version="1", task="regression", effective_from=T0, origin="built", times=times, features=made,
+        predictions=said if windows else None, labels=labels if windows else None,
+    )  # fmt: skip
     rows = [
         SampleRow(place=i, event_id=str(i), event_time=times[i], version="1", features={name: made[name][i] for name in made if name != pii})
         for i in range(0, N, N // sample if sample else N)
