@@ -13,9 +13,14 @@ import pytest
 @pytest.mark.timeout(300)
 def test_the_first_days_of_the_demo_lose_and_double_nothing(bootstrap: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "driftline", "demo", "--days", "6", "--json", "--bootstrap", bootstrap, "--state-dir", str(tmp_path / "demo")]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False, cwd=tmp_path)
-    assert run.stdout, run.stderr[-2000:]
-    result = json.loads(run.stdout)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as run:
+        try:
+            said, errors = run.communicate(timeout=270)
+        except subprocess.TimeoutExpired:
+            run.terminate()  # killed, it would leave its workers behind
+            said, errors = run.communicate(timeout=25)
+    assert said, errors[-2000:]
+    result = json.loads(said)
     assert (result["days"], result["lost"]) == (6, 0)
     assert result["events"] > 5000
     assert result["watched_events"] == result["events"]
@@ -25,4 +30,4 @@ def test_the_first_days_of_the_demo_lose_and_double_nothing(bootstrap: str, tmp_
     assert result["open"] == ["no episode was opened", "nothing called for a challenger"]
     march = next(month for month in result["months"] if month["label"] == "Mar")
     assert march["live"] == march["static"]
-    assert "Traceback" not in run.stderr
+    assert "Traceback" not in errors
