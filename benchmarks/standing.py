@@ -42,8 +42,11 @@ MARKS = (
     Mark("labelled outcomes/s, SQLite", "join", ("sqlite", "outcomes_per_s"), 10_000),
     Mark("labelled outcomes/s, PostgreSQL", "join", ("postgresql", "outcomes_per_s"), 20_000),
     Mark("labelled outcomes/s, PostgreSQL, two workers", "join", ("postgresql, 2 workers", "outcomes_per_s"), 20_000),
-    Mark("`publish`, no broker ever, 1,000/s: p99.9, us", "publisher", ("publish", "no_broker_paced", "p99.9_us"), 1_000, at_most=True),
-    Mark("`publish`, with a broker, 1,000/s: p99.9, us", "publisher", ("publish", "broker_paced", "p99.9_us"), 1_000, at_most=True),
+    *(
+        Mark(f"`publish` at 1,000/s, {said}: {at}, us", "publisher", ("publish", f"{where}_paced", f"{at}_us"), 1_000, at_most=True)
+        for where, said in (("no_broker", "no broker ever"), ("broker", "with a broker"))
+        for at in ("p99", "p99.9")
+    ),
     Mark("the same loop around a JSON encoding alone: p99.9, us", "publisher", ("publish", "control_paced", "p99.9_us"), None),
     Mark("`publish`: processor time an event, times plain kafka-python", "publisher", ("ratio_publisher_to_plain",), None),
     Mark("`publish_batch`: processor time an event, times plain kafka-python", "publisher", ("ratio_publish_batch_to_plain",), None),

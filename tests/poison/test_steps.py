@@ -20,7 +20,6 @@ from tests.poison.mutations import bad_inputs, spoilt
 from tests.poison.scene import MODEL, PARTITIONS, Scene, Sent, ToSend, send, set_scene
 
 from driftline.contracts.columnar import FEATURE_PREFIX, encode_columns
-from driftline.contracts.columnar_decoding import is_columnar
 from driftline.contracts.deadletters import DeadLetter
 from driftline.contracts.errors import DecodeError
 from driftline.contracts.events import InferenceEvent, decode_inference, decode_label
@@ -52,6 +51,7 @@ MODELS, VERSIONS = 30, 50
 GROWTH_MB = 350
 CORPUS = corpus()
 SKEW = 5 * MINUTE_MS
+COLUMNS = "columns of categories of their own"
 TOO_MANY = "a model of its own"
 TARGETS = {"inference-events": 1.0, "label-events": 0.5, "summaries": 0.25, "retrain-triggers": 0.02}
 
@@ -144,7 +144,7 @@ def floods() -> Iterator[ToSend]:
         made = event(event_id=f"fw{i}", model="wide", features={f"feature {j}": f"{i:>257}" for j in range(500)})
         yield ToSend("inference-events", b"f", made, "an eighth of a megabyte to be learned", partition=0)
     for start in range(0, FLOOD, ROWS):
-        yield ToSend("inference-events", b"f", _categories(start, ROWS), "columns of categories of their own", partition=start // ROWS % PARTITIONS)
+        yield ToSend("inference-events", b"f", _categories(start, ROWS), COLUMNS, partition=start // ROWS % PARTITIONS)
     for i in range(FLOOD):
         yield ToSend("inference-events", b"f", event(event_id=f"fm{i}", model=f"flood-{i}"), TOO_MANY, partition=i % PARTITIONS)
 
@@ -219,13 +219,13 @@ def test_each_record_is_counted_or_a_dead_letter_and_the_count_adds_up(aftermath
     # Mutations give the model other names too.
     sent: Counter[str] = Counter()
     for s in records:
-        if is_columnar(s.value):
+        if s.note == COLUMNS:
             sent[MODEL] += ROWS
         elif (s.partition, s.offset) not in letters:
             sent[decode_inference(s.value, came_with.get(s.note, ())).model] += 1
     counted = {name: aftermath.counted(name)[0] for name in sent}
     assert counted == sent
-    columnar = sum(is_columnar(s.value) for s in records)
+    columnar = sum(s.note == COLUMNS for s in records)
     assert columnar * ROWS == FLOOD
     assert len(records) - columnar == sum(counted.values()) - FLOOD + len(letters)
 
@@ -248,7 +248,7 @@ def expected_letters(aftermath: Aftermath, topic: str) -> set[tuple[int, int]]:
     newest = dict.fromkeys(range(PARTITIONS), 0)
     for s in sorted((s for s in aftermath.sent if s.topic == topic), key=lambda s: s.offset):
         place = (s.partition, s.offset)
-        if is_columnar(s.value):
+        if s.note == COLUMNS:
             newest[s.partition] = max(newest[s.partition], AT)
             continue
         headers = came_with.get(s.note, ())
