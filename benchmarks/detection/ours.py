@@ -147,10 +147,10 @@ def _coded(places: Floats) -> Coded:
 
 
 def _answers(run: Run, rows: Floats) -> tuple[list[object], list[object]]:
-    """Answers and truths, which are as they were whatever is wrong: as many of both kinds, or a sine."""
+    """Answers and truths, which are as they were whatever is wrong: as many of both kinds, or normal ones."""
     if run.group == "losses":
-        sine = np.sin(np.arange(len(rows)))
-        return (sine + rows[:, 0]).tolist(), sine.tolist()
+        labels = np.random.default_rng(len(rows)).standard_normal(len(rows))
+        return (labels + rows[:, 0]).tolist(), labels.tolist()
     truth = np.arange(len(rows)) % 2
     said = np.where(rows[:, 0] > 0, 1 - truth, truth)
     return ["ab"[i] for i in said], ["ab"[i] for i in truth]
