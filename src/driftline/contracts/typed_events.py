@@ -5,8 +5,8 @@ Both ways give the same meaning: whatever is read here, ``decode_inference`` and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
 
 import msgspec
 
@@ -21,9 +21,11 @@ MOST_MODELS = 256
 _BACKSLASH = b"\\"
 _OBJECT = ord("{")
 
-_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARS)]
-_Class = Annotated[str, msgspec.Meta(max_length=MAX_ID_CHARS)]
-_Time = Annotated[int, msgspec.Meta(ge=EARLIEST_MS, lt=LATEST_MS)]
+T = TypeVar("T")
+#: What the fields of an event may be.
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARS)]
+Class = Annotated[str, msgspec.Meta(max_length=MAX_ID_CHARS)]
+Time = Annotated[int, msgspec.Meta(ge=EARLIEST_MS, lt=LATEST_MS)]
 _Integer = Annotated[int, msgspec.Meta(ge=LEAST_INT, le=GREATEST_INT)]
 
 
@@ -40,14 +42,14 @@ class TypedEvent(msgspec.Struct, kw_only=True, gc=False):
     #: The shape that ``features`` was read as; None: they are raw JSON.
     shape: ClassVar[Shape | None] = None
 
-    event_id: _Name
+    event_id: Name
     event_time: int
     features: Any
-    version: _Name = "1"
-    prediction: float | _Class | bool | None = None
+    version: Name = "1"
+    prediction: float | Class | bool | None = None
     score: float | None = None
-    probabilities: Annotated[dict[_Class, float], msgspec.Meta(max_length=MAX_CLASSES)] | None = None
-    slice: Annotated[dict[_Class, _Class], msgspec.Meta(max_length=MAX_SLICES)] | None = None
+    probabilities: Annotated[dict[Class, float], msgspec.Meta(max_length=MAX_CLASSES)] | None = None
+    slice: Annotated[dict[Class, Class], msgspec.Meta(max_length=MAX_SLICES)] | None = None
 
     @property
     def model(self) -> str:
@@ -85,18 +87,7 @@ class TypedDecoder:
             return [None] * len(raws), list(range(len(raws)))
         if self._decoder is None:
             self._decoder = msgspec.json.Decoder(_union([*self._kinds.values(), _NOBODY]))
-        decode: Any = self._decoder.decode
-        left = iter(raws)
-        events: list[TypedEvent | None] = []
-        unfit: set[int] = set()
-        while len(events) < len(raws):
-            # What went well before an error stays in the list, and the iterator stands after the one that failed.
-            try:
-                events.extend(map(decode, left))
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError, OverflowError):
-                unfit.add(len(events))
-                events.append(None)
-        unfit |= odd(raws)
+        events, unfit = decode_each(self._decoder.decode, raws)
         kinds: set[type] = {type(event.event_time) for event in events if event is not None}
         if str in kinds:
             unfit |= _tell_times(events)
@@ -107,11 +98,26 @@ class TypedDecoder:
         return events, sorted(unfit)
 
 
+def decode_each(decode: Callable[[Any], T], raws: Sequence[bytes | None]) -> tuple[list[T | None], set[int]]:
+    """Return what ``decode`` makes of each, None where it fails, and the places that have to be read the other way: where it failed, and the odd."""
+    left = iter(raws)
+    found: list[T | None] = []
+    unfit: set[int] = set()
+    while len(found) < len(raws):
+        # What went well before an error stays in the list, and the iterator stands after the one that failed.
+        try:
+            found.extend(map(decode, left))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError, OverflowError):
+            unfit.add(len(found))
+            found.append(None)
+    return found, unfit | _odd(raws)
+
+
 def _is_object(raw: msgspec.Raw) -> bool:
     return memoryview(raw)[0] == _OBJECT
 
 
-def odd(raws: Sequence[bytes | None]) -> set[int]:
+def _odd(raws: Sequence[bytes | None]) -> set[int]:
     """Return the events that are too large, or may hold a NUL, which no name may have: rare, and the other way knows what to do.
 
     A NUL in a JSON text is written with a backslash, and to look for one byte is ten times as fast as to look for six.
@@ -147,7 +153,7 @@ def _struct(model: str, shape: Shape | None) -> type[TypedEvent]:
     # Texts are read too, and replaced by milliseconds at once.
     made: type[TypedEvent] = msgspec.defstruct(
         "ModelEvent",
-        [("event_time", _Time | str), ("features", features)],
+        [("event_time", Time | str), ("features", features)],
         bases=(TypedEvent,),
         namespace={"shape": shape},
         tag_field="model",

@@ -18,7 +18,7 @@ from driftline.detectors.parts import counted_parts
 from driftline.store.outbox import OutboxRow
 from driftline.store.outcome_rows import LabelRow, OutcomeChange, OutcomeRow
 from driftline.streams.predictions import Poll, sampled
-from driftline.streams.reading import FAR_AHEAD, is_plain
+from driftline.streams.reading import FAR_AHEAD, plain_values
 from driftline.streams.records import Record, Rejected, bare
 from driftline.streams.references import ReferenceBook
 
@@ -32,8 +32,7 @@ def read_labels(records: Sequence[Record], settings: Settings) -> Poll:
     skew = parse_duration(settings.worker.allowed_skew)
     shares: dict[str, float] = {}
     read = bare(records)
-    quick = decode_labels([record.value if not record.headers or is_plain(record) else None for record in read])
-    for i, (record, typed) in enumerate(zip(read, quick, strict=True)):
+    for i, (record, typed) in enumerate(zip(read, decode_labels(plain_values(read)), strict=True)):
         try:
             event = typed if typed is not None else decode_label(record.value, record.headers)
             if event.event_time > record.timestamp + skew + FAR_AHEAD:

@@ -28,7 +28,7 @@ from driftline.streams.columnar_paths import least_names, leaves
 from driftline.streams.columnar_rows import predictions_and_scores
 from driftline.streams.json_rows import JsonEvent, score_of
 from driftline.streams.pii import pii_secret
-from driftline.streams.reading import AT_ONCE, FAR_AHEAD, is_plain
+from driftline.streams.reading import AT_ONCE, FAR_AHEAD, plain_values
 from driftline.streams.records import Bare, Record, Rejected, bare
 
 Ints = NDArray[np.int64]
@@ -118,8 +118,7 @@ class PredictionReader:
         return [row for _, row in found]
 
     def _decode(self, records: Sequence[Bare], settings: Settings) -> Iterator[JsonEvent | EventColumns | None]:
-        plain = [record.value if not record.headers or is_plain(record) else None for record in records]
-        for record, event in zip(records, self._typed.decode(plain)[0], strict=True):
+        for record, event in zip(records, self._typed.decode(plain_values(records))[0], strict=True):
             if event is not None:
                 yield event
                 continue

@@ -80,7 +80,7 @@ class Reader:
 
     def _pieces(self, records: Sequence[Record], budget: int | None) -> Iterator[Decoded]:
         plain = bare(records)
-        raws = [record.value if not record.headers or is_plain(record) else None for record in plain]
+        raws = plain_values(plain)
         typed, unfit = self._typed.decode(raws)
         contents: list[Content] = typed  # type: ignore[assignment]  # every None is replaced, before it is given out
         start = held = 0
@@ -178,8 +178,12 @@ def decode(records: Sequence[Record]) -> Decoded:
     return Decoded(records, [_content(record, 500) for record in bare(records)])
 
 
-def is_plain(record: Bare) -> bool:
-    """Say whether a record's headers leave its value as it is."""
+def plain_values(records: Sequence[Bare]) -> list[bytes | None]:
+    """Return the values of those records whose headers leave them as they are, None for each other."""
+    return [record.value if not record.headers or _is_plain(record) else None for record in records]
+
+
+def _is_plain(record: Bare) -> bool:
     return len(record.headers) <= MAX_HEADERS and not is_structured(record.headers)
 
 
