@@ -121,7 +121,6 @@ def uncounted(_model: str, _version: str, _event_time: int, _label_time: int) ->
 
 
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode
-_decode_prediction = msgspec.msgpack.Decoder(_PredictionBytes).decode
 _decode_unread = msgspec.msgpack.Decoder(_Unread).decode
 _decode_features = msgspec.msgpack.Decoder(dict[str, Feature]).decode
 _decode_label = msgspec.msgpack.Decoder(Value).decode
@@ -168,7 +167,7 @@ def outcome_of(
     label = _decode_label(halves.label)
     if label is None:
         return None
-    kept = _decode_unread(halves.prediction) if lazily else _decode_prediction(halves.prediction)
+    kept = _decode_unread(halves.prediction)
     return OutcomeRow(
         model=model,
         event_id=event_id,
@@ -176,7 +175,7 @@ def outcome_of(
         event_time=halves.time,
         prediction=kept.prediction,
         score=kept.score,
-        features=_Features(kept.features) if isinstance(kept, _Unread) else kept.features,
+        features=_Features(kept.features) if lazily else _decode_features(kept.features),
         label=label,
         label_time=halves.label_time,
         counted=judge(model, kept.version, halves.time, halves.label_time) if counted is None else _decode_counted(counted),
