@@ -115,11 +115,33 @@ def test_offsets_without_records_count_as_read_only_behind_the_last_batch() -> N
     assert tracker.deliver(A, 10) is None
     tracker.read_to(A, 11)
     assert tracker.deliver(A, 20) == 10
-    assert tracker.position_after(A, 10) == 10
+    assert tracker.position_after(A, 10) == 11  # as before: the batch that came since begins behind the marker
     assert tracker.position_after(A, 20) == 20
     tracker.read_to(A, 21)
     assert tracker.position_after(A, 19) == 19
     assert tracker.position_after(A, 20) == 21
+
+
+@given(st.lists(st.sampled_from(["marker", "batch", "take", "flush"]), max_size=40), st.integers(0, 9))
+def test_an_agent_may_commit_where_it_stands_at_any_time_while_batches_wait_for_it(steps: list[str], offset: int) -> None:
+    tracker = tracker_at(offset)
+    end = taken = offset  # where the log ends, and where the agent is
+    waiting: list[tuple[int, int]] = []  # batches under way to it: their first record, and where they end
+    for step in steps:
+        if step == "marker":
+            end += 1
+            tracker.read_to(A, end)
+        elif step == "batch":
+            waiting.append((end, end + 2))
+            end += 2
+            tracker.deliver(A, end)
+        elif step == "take" and waiting:
+            taken = waiting.pop(0)[1]
+            tracker.ack(A, taken, epoch=0)
+        elif step == "flush":
+            reached = tracker.position_after(A, taken)
+            assert tracker.commit_to(A, reached, epoch=0)
+            assert reached == (waiting[0][0] if waiting else end)  # all markers before the next record, and no record
 
 
 def test_between_epochs_a_partition_is_unknown() -> None:

@@ -30,6 +30,7 @@ class _Place:
     start: StartPosition
     delivered: int | None  # where the last batch ended; None: no batch yet
     read: int  # the log holds nothing undelivered before this offset
+    gaps: dict[int, int]  # where a batch ended -> where the log goes on, for batches an agent may be at
     acked: int  # where the last acknowledged batch ended
     named: Commit | None  # by the agent, in this epoch
     written: Commit | None  # what Kafka holds
@@ -73,6 +74,7 @@ class Tracker:
                 start=start,
                 delivered=None,
                 read=start.offset,
+                gaps={},
                 acked=start.offset,
                 named=None,
                 written=None if start.committed is None else Commit(start.committed, start.metadata),
@@ -88,6 +90,9 @@ class Tracker:
         """Note a batch that ends before ``next_offset``; return where the one before it ended."""
         place = self._place(tp)
         follows, place.delivered = place.delivered, next_offset
+        ended = place.start.offset if follows is None else follows
+        if ended < place.read:
+            place.gaps[ended] = place.read
         place.read = max(place.read, next_offset)
         return follows
 
@@ -99,7 +104,9 @@ class Tracker:
     def ack(self, tp: TP, next_offset: int, epoch: int) -> None:
         """Note that the agent is done with a batch. This commits nothing: it is how progress is seen."""
         if epoch == self.epoch and self._places is not None and tp in self._places:
-            self._places[tp].acked = next_offset
+            place = self._places[tp]
+            place.acked = next_offset
+            place.gaps = {at: on for at, on in place.gaps.items() if at >= next_offset}
 
     def progress_of(self, tp: TP) -> int:
         """How far the agent is."""
@@ -109,7 +116,8 @@ class Tracker:
         """Return ``offset``, or the offset up to which the log holds no records after it."""
         place = self._place(tp)
         last = place.start.offset if place.delivered is None else place.delivered
-        return place.read if offset == last else offset
+        # A batch that waits for the agent takes nothing back of what was said before it came.
+        return place.read if offset == last else place.gaps.get(offset, offset)
 
     def commit_to(self, tp: TP, offset: int, epoch: int, metadata: str = "", resume_at: int | None = None) -> bool:
         """Name what may be committed: everything below ``offset`` is done with, or will be read again on purpose.
