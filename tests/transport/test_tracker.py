@@ -122,26 +122,31 @@ def test_offsets_without_records_count_as_read_only_behind_the_last_batch() -> N
     assert tracker.position_after(A, 20) == 21
 
 
-@given(st.lists(st.sampled_from(["marker", "batch", "take", "flush"]), max_size=40), st.integers(0, 9))
-def test_an_agent_may_commit_where_it_stands_at_any_time_while_batches_wait_for_it(steps: list[str], offset: int) -> None:
+@given(st.lists(st.sampled_from(["marker", "batch", "take", "look", "name"]), max_size=60), st.integers(0, 9))
+def test_an_agent_may_name_where_it_stood_at_any_time_whatever_has_come_since(steps: list[str], offset: int) -> None:
+    """It looks where it stands, has much to send, takes batches in meanwhile, and then names what it saw: several times, if nothing comes."""
     tracker = tracker_at(offset)
-    end = taken = offset  # where the log ends, and where the agent is
-    waiting: list[tuple[int, int]] = []  # batches under way to it: their first record, and where they end
+    end = taken = stood = offset  # where the log ends, where the agent is, where it was when it looked
+    batches: list[tuple[int, int]] = []  # of each the first offset and the one after its last
+    waiting: list[int] = []
     for step in steps:
         if step == "marker":
             end += 1
             tracker.read_to(A, end)
         elif step == "batch":
-            waiting.append((end, end + 2))
+            batches.append((end, end + 2))
             end += 2
             tracker.deliver(A, end)
+            waiting.append(end)
         elif step == "take" and waiting:
-            taken = waiting.pop(0)[1]
+            taken = waiting.pop(0)
             tracker.ack(A, taken, epoch=0)
-        elif step == "flush":
-            reached = tracker.position_after(A, taken)
+        elif step == "look":
+            stood = taken
+        elif step == "name":
+            reached = tracker.position_after(A, stood)
             assert tracker.commit_to(A, reached, epoch=0)
-            assert reached == (waiting[0][0] if waiting else end)  # all markers before the next record, and no record
+            assert reached == next((first for first, _ in batches if first >= stood), end)  # every marker before the next record, and no record
 
 
 def test_between_epochs_a_partition_is_unknown() -> None:

@@ -30,7 +30,7 @@ class _Place:
     start: StartPosition
     delivered: int | None  # where the last batch ended; None: no batch yet
     read: int  # the log holds nothing undelivered before this offset
-    gaps: dict[int, int]  # where a batch ended -> where the log goes on, for batches an agent may be at
+    gaps: dict[int, int]  # where a batch ended -> where the log went on, as far as an agent may still name it
     acked: int  # where the last acknowledged batch ended
     named: Commit | None  # by the agent, in this epoch
     written: Commit | None  # what Kafka holds
@@ -104,9 +104,7 @@ class Tracker:
     def ack(self, tp: TP, next_offset: int, epoch: int) -> None:
         """Note that the agent is done with a batch. This commits nothing: it is how progress is seen."""
         if epoch == self.epoch and self._places is not None and tp in self._places:
-            place = self._places[tp]
-            place.acked = next_offset
-            place.gaps = {at: on for at, on in place.gaps.items() if at >= next_offset}
+            self._places[tp].acked = next_offset
 
     def progress_of(self, tp: TP) -> int:
         """How far the agent is."""
@@ -138,6 +136,7 @@ class Tracker:
         if len(metadata.encode()) > METADATA_LIMIT:
             raise ValueError(f"{tp}: commit metadata of {len(metadata.encode())} bytes; Kafka takes {METADATA_LIMIT}")
         place.named = Commit(offset, metadata)
+        place.gaps = {end: on for end, on in place.gaps.items() if on >= offset}
         return True
 
     def due(self) -> dict[TP, Commit]:
