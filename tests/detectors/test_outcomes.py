@@ -36,6 +36,21 @@ def test_no_hostile_outcome_fails_and_each_has_all_columns(task: Task, predictio
         assert value is None or (isinstance(value, float) and value >= 0)
 
 
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 1) | st.sampled_from([0.0, 1.0, 0.5, 5e-7, 1 - 1e-9]), st.sampled_from([0, 1, True, False, 0.0, 1.0])), min_size=1
+    ),
+    st.tuples(hostile, hostile),
+)
+def test_what_is_said_of_an_outcome_does_not_depend_on_those_beside_it(plain: list[tuple[float, float]], odd: tuple[object, object]) -> None:
+    """Plain rows have a faster way: the same to the last bit, or a crash that cuts batches elsewhere would change the sums."""
+    scores, labels = [score for score, _ in plain], [label for _, label in plain]
+    alone = outcome_columns("classification", [None] * len(plain), scores, labels)
+    beside = outcome_columns("classification", [None] * (len(plain) + 2), [*scores, odd[0], None], [*labels, odd[1], None])
+    assert {name: values[:-2] for name, values in beside.items()} == alone
+    assert [type(cell) for values in beside.values() for cell in values[:-2]] == [type(cell) for values in alone.values() for cell in values]
+
+
 def test_one_sure_mistake_costs_what_the_clip_says_and_not_infinity() -> None:
     assert outcome_columns("classification", [None], [0.0], [1])["loss"] == [pytest.approx(-math.log(1e-6))]
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
-from sqlalchemy import Engine
+import pytest
+from sqlalchemy import Engine, event
 from tests import postgres as pg
 from tests.store.builders import T0, block, change, label, prediction, trigger, version
 
@@ -158,3 +160,82 @@ def test_joins_that_meet_the_same_events_at_once_lose_no_change_and_never_wait_i
     final = {o.model + o.event_id: o for model in "mn" for o in outcomes.ripe_rows(engine, model, since=0, until=1 << 60, known_by=1 << 60)}
     assert final == table
     assert len(final) > 200
+
+
+def overtaken(url: str, rows: dict[str, Any], rival: dict[str, Any]) -> tuple[list[str], list[OutcomeChange], list[OutcomeRow]]:
+    """Join ``rows`` while a rival's are committed between their being looked for and written; return statements, changes, outcomes."""
+    engine, other = open_database(url), open_database(url)
+    statements: list[str] = []
+
+    def came_between(_conn: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+        if statement.startswith("SELECT outcomes.") and not any(told.startswith("SELECT outcomes.") for told in statements[:-1]):
+            join.apply(other, JoinChange(source="rival", partition=0, expected_next=None, next_offset=1, **rival), lambda _: [])
+
+    event.listen(engine, "after_cursor_execute", came_between)
+    told: list[list[OutcomeChange]] = []
+    change = JoinChange(source="s", partition=0, expected_next=None, next_offset=1, **rows)
+
+    def says(made: list[OutcomeChange]) -> list[OutboxRow]:
+        told.append(made)
+        return []
+
+    changes = join.apply(engine, change, says)
+    assert told == [changes]  # said once, of the transaction that was committed
+    found = list(outcomes.ripe_rows(engine, "m", since=0, until=1 << 60, known_by=1 << 60))
+    engine.dispose()
+    other.dispose()
+    return statements, changes, found
+
+
+def locks(statements: Sequence[str]) -> bool:
+    return any("FOR UPDATE" in statement for statement in statements)
+
+
+@pytest.fixture
+def empty(postgres: str) -> Iterator[tuple[str, Engine]]:
+    """A migrated database on PostgreSQL."""
+    with pg.fresh_database(postgres) as url:
+        engine = open_database(url)
+        migrate(engine)
+        yield url, engine
+        engine.dispose()
+
+
+@pytest.mark.parametrize("first", ["label", "prediction"])
+def test_a_rival_s_row_is_merged_though_it_came_after_it_was_looked_for(empty: tuple[str, Engine], first: str) -> None:
+    halves: dict[str, dict[str, Any]] = {"prediction": {"predictions": [prediction("a")]}, "label": {"labels": [label("a")]}}
+    second = next(half for name, half in halves.items() if name != first)
+    statements, changes, found = overtaken(empty[0], second, halves[first])
+    assert locks(statements)
+    assert [new for _, new in changes] == found
+    assert len(found) == 1
+
+
+def test_a_rival_s_correction_is_the_old_side_of_ours(empty: tuple[str, Engine]) -> None:
+    url, engine = empty
+    both = JoinChange(source="t", partition=0, expected_next=None, next_offset=1, predictions=[prediction("a")], labels=[label("a", 1.0)])
+    join.apply(engine, both, lambda _: [])
+    later, latest = label("a", 0.0, label_time=T0 + 10**9), label("a", 1.0, label_time=T0 + 10**10)
+    statements, changes, found = overtaken(url, {"labels": [latest]}, {"labels": [later]})
+    assert locks(statements)
+    [(old, new)] = changes
+    assert old is not None
+    assert (old.label_time, [new]) == (later.label_time, found)
+
+
+def test_where_nobody_comes_between_nothing_is_locked_or_written_twice(empty: tuple[str, Engine]) -> None:
+    _, engine = empty
+    statements: list[str] = []
+    event.listen(engine, "after_cursor_execute", lambda _conn, _cursor, statement, *_: statements.append(statement))
+    ids = [str(i) for i in range(50)]
+    batches: list[dict[str, Any]] = [
+        {"labels": [label(i) for i in ids[:5]]},
+        {"predictions": [prediction(i) for i in ids]},
+        {"labels": [label(i) for i in ids]},
+        {"labels": [label(i, 0.0, label_time=2 * T0) for i in ids]},
+    ]
+    for at, rows in enumerate(batches):
+        join.apply(engine, JoinChange(source="s", partition=0, expected_next=at or None, next_offset=at + 1, **rows), lambda _: [])
+    assert not locks(statements)
+    assert sum("join_cursors" in statement for statement in statements) == len(batches)

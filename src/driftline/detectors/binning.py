@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Sequence
-from typing import cast
+from typing import TypeGuard, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -191,7 +191,8 @@ class GridCells:
 
     def slots(self, pairs: Held) -> Ints:
         """Return the cell of each pair ``(score, label)``, -1 where either says nothing."""
-        told = [_pair(pairs[i]) for i in range(len(pairs))]
+        found = [pairs[i] for i in range(len(pairs))]
+        told = found if _plain_pairs(found) else [_pair(pair) for pair in found]
         scores = np.array([score for score, _ in told], np.float64)
         labels = np.array([label for _, label in told], np.int64)
         return np.where(labels < 0, -1, 2 * self._bins.slots(scores, np.zeros(len(scores), np.int8)) + labels)
@@ -230,6 +231,14 @@ def _number(value: object) -> tuple[float, int]:
         except OverflowError:
             return 0.0, _INFINITE
     return 0.0, _WRONG
+
+
+def _plain_pairs(pairs: Sequence[object]) -> TypeGuard[list[tuple[float, int]]]:
+    """Whether all are a finite number and 0 or 1: as what makes them says them, as a rule."""
+    if set(map(type, pairs)) != {tuple}:
+        return False
+    scores, labels = zip(*cast("Sequence[tuple[float, int]]", pairs), strict=True)
+    return set(map(type, scores)) == {float} and set(map(type, labels)) == {int} and set(labels) <= {0, 1} and all(map(math.isfinite, scores))
 
 
 def _pair(pair: object) -> tuple[float, int]:

@@ -8,15 +8,18 @@ rows in a circle.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
 import msgspec
+from psycopg.errors import DeadlockDetected, UniqueViolation
 from sqlalchemy import (
     ARRAY,
     Column,
+    ColumnClause,
     ColumnElement,
     Connection,
     Dialect,
@@ -25,13 +28,16 @@ from sqlalchemy import (
     Table,
     and_,
     bindparam,
+    column,
     func,
     literal_column,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import OperationalError
 
-from driftline.store.pg_arrays import array_of, array_type
+from driftline.store.pg_arrays import Places, Writers, array_of, array_type, named
+from driftline.store.pg_copy import copy
 
 Row = Mapping[str, Any]
 
@@ -49,6 +55,26 @@ class Columns(dict[str, list[Any]]):
 Rows = Collection[Row] | Columns
 
 
+class OvertakenError(Exception):
+    """A rival has written one of the rows since they were looked for, or each waits for the other: the transaction is to be done again."""
+
+
+@contextmanager
+def overtaking() -> Iterator[None]:
+    """Tell what the server says when writers meet, around a transaction that uses :func:`insert_unseen` and :func:`update_seen`.
+
+    Who writes rows without having locked them may also come to wait in a circle; the server then ends one of the transactions.
+    """
+    try:
+        yield
+    except (UniqueViolation, DeadlockDetected) as error:  # of COPY, which is the driver's own
+        raise OvertakenError from error
+    except OperationalError as error:
+        if isinstance(error.orig, DeadlockDetected):
+            raise OvertakenError from error
+        raise
+
+
 def insert_new(conn: Connection, into: Table, rows: Rows) -> None:
     """Insert the rows whose primary key is not there; leave the others as they are."""
     if not (columns := _columns(into, rows)):
@@ -58,6 +84,19 @@ def insert_new(conn: Connection, into: Table, rows: Rows) -> None:
         conn.execute(_postgresql_insert(into, names).on_conflict_do_nothing(), _arrays(into, columns))
     else:
         _each(conn, _sqlite_insert_new(into, names), columns)
+
+
+def insert_unseen(conn: Connection, into: Table, columns: Columns) -> None:
+    """Insert rows whose keys were looked for and not found, the fastest way there is. A rival's uncommitted row is waited for.
+
+    OvertakenError, of :func:`overtaking`, where one is there by now.
+    """
+    if not columns:
+        return
+    if not _is_postgresql(conn):
+        _each(conn, _sqlite_insert_new(into, tuple(columns)), columns)
+        return
+    copy(conn, into, columns)
 
 
 def insert_returning_new(conn: Connection, into: Table, rows: Rows) -> set[tuple[Any, ...]]:
@@ -96,6 +135,32 @@ def update(conn: Connection, of: Table, rows: Rows) -> None:
         conn.execute(of.update().values({name: new.c[name] for name in names if name not in keys}).where(here), _arrays(of, columns))
     else:
         _each(conn, _sqlite_update(of, names), columns)
+
+
+def version_of(conn: Connection, of: Table) -> list[ColumnElement[Any]]:
+    """The columns that tell one state of a row from any other that it had or will have, read with ``BYTES``; none on SQLite, which has one writer.
+
+    PostgreSQL never changes a row in place: where it lies and which transaction put it there are its version.
+    """
+    return [_kept(of, name) for name in ("ctid", "xmin")] if _is_postgresql(conn) else []
+
+
+def update_seen(conn: Connection, of: Table, columns: Columns, versions: Sequence[tuple[bytes, ...]]) -> None:
+    """Set the columns besides the primary key of rows that were read; ``versions``, in the rows' order, is what :func:`version_of` said of them.
+
+    Raises OvertakenError where one is another by now.
+    """
+    if not columns:
+        return
+    names = tuple(columns)
+    if not _is_postgresql(conn):
+        _each(conn, _sqlite_update(of, names), columns)
+        return
+    new = [name for name in names if name not in of.primary_key.columns]
+    places, writers = zip(*versions, strict=True)
+    arrays = {"all_ctid": Places(places), "all_xmin": Writers(writers)} | _arrays(of, Columns((name, columns[name]) for name in new))
+    if conn.execute(_postgresql_update_seen(of, tuple(new)), arrays).rowcount < len(versions):
+        raise OvertakenError
 
 
 def delete(conn: Connection, of: Table, rows: Collection[Row]) -> None:
@@ -196,6 +261,21 @@ def _unnested(of: Table, names: Sequence[str]) -> Select[Any]:
 
 def _postgresql_insert(into: Table, names: Sequence[str]) -> postgresql.Insert:
     return postgresql.insert(into).from_select(list(names), _unnested(into, names))
+
+
+@lru_cache
+def _postgresql_update_seen(of: Table, names: tuple[str, ...]) -> Executable:
+    seen = [func.unnest(bindparam("all_" + name, type_=named(kind))).label(name) for name, kind in (("ctid", "TID[]"), ("xmin", "XID[]"))]
+    new = select(*seen, *_unnested(of, names).selected_columns).subquery("new")
+    here = [_kept(of, name) == new.c[name] for name in ("ctid", "xmin")]
+    return of.update().values({name: new.c[name] for name in names}).where(*here)
+
+
+def _kept(of: Table, name: str) -> ColumnClause[Any]:
+    """Return a column that PostgreSQL itself keeps."""
+    kept: ColumnClause[Any] = column(name)
+    kept.table = of
+    return kept
 
 
 def _or_replaced(insert: Any, into: Table, names: Sequence[str], unless_newer: str | None) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain, groupby
 from typing import Any, NamedTuple
 
@@ -32,6 +33,8 @@ from driftline.store.tables import join_cursors, outcomes
 from driftline.store.transactions import BYTES, Target, reading, writing
 
 Key = tuple[str, str]
+#: Two are enough unless a third writer is about; what is wrong for good is raised by the one after these.
+_ATTEMPTS = 7
 _LABELLED = ("model", "event_id", "label_time", "label", "counted")
 
 
@@ -66,18 +69,29 @@ def apply(
         halves = halves_of(row)
         there = news.get(key)
         news[key] = halves if there is None else merge(there, halves)
-    with writing(engine) as conn:
+    news = {key: news[key] for key in sorted(news)}
+    for attempt in range(_ATTEMPTS):
+        with suppress(bulk.OvertakenError):  # another join has met one of these events at the same time: hold them, and look again
+            return _applied(engine, change, news, deltas, judge, lock=attempt > 0)
+    return _applied(engine, change, news, deltas, judge, lock=True)
+
+
+def _applied(
+    engine: Engine,
+    change: JoinChange,
+    news: Mapping[Key, Halves],
+    deltas: Callable[[list[OutcomeChange]], Iterable[OutboxRow]],
+    judge: Judge,
+    *,
+    lock: bool,
+) -> list[OutcomeChange]:
+    where: dict[str, str | int] = {"source": change.source, "partition": change.partition}
+    with bulk.overtaking(), writing(engine) as conn:
         conn.execution_options(**{BYTES: True})
-        where: dict[str, str | int] = {"source": change.source, "partition": change.partition}
-        if not advance(
-            conn,
-            join_cursors,
-            where,
-            change.expected_next,
-            {"next_offset": change.next_offset, "watermark": change.watermark},
-        ):
+        moved = {"next_offset": change.next_offset, "watermark": change.watermark}
+        if not advance(conn, join_cursors, where, change.expected_next, moved):
             raise StaleState(f"{change.source}[{change.partition}] is not at {change.expected_next}")
-        changes = _merged(conn, {key: news[key] for key in sorted(news)}, judge)
+        changes = _merged(conn, news, judge, lock=lock)
         outbox.add(conn, list(deltas(changes)))
     return changes
 
@@ -125,15 +139,16 @@ class _Held(NamedTuple):
 
     halves: Halves
     counted: bytes | None
+    version: tuple[bytes, ...]
 
 
-def _merged(conn: Connection, news: Mapping[Key, Halves], judge: Judge) -> list[OutcomeChange]:
+def _merged(conn: Connection, news: Mapping[Key, Halves], judge: Judge, *, lock: bool) -> list[OutcomeChange]:
     # As a rule one half comes at a time: nearly all of these are no outcome yet.
     whole = ((key, new) for key, new in news.items() if new.prediction is not None and new.label is not None)
     fresh = {key: outcome_of(*key, new, judge, lazily=True) for key, new in whole}
-    olds = _locked(conn, news, fresh)
-    relabelled: list[tuple[Any, ...]] = []
-    rewritten: list[tuple[Any, ...]] = []
+    olds = _locked(conn, news, fresh) if lock else _found(conn, news, fresh)
+    relabelled = _Rewrites(_LABELLED)
+    rewritten = _Rewrites(COLUMNS)
     changes: list[OutcomeChange] = []
     for key, new in news.items():
         held = olds.get(key)
@@ -149,28 +164,44 @@ def _merged(conn: Connection, news: Mapping[Key, Halves], judge: Judge) -> list[
         after = outcome_of(model, event_id, merged, judge, lazily=True)
         counted = counted_of(after)
         if (merged.prediction, merged.time) == (old.prediction, old.time):
-            relabelled.append((model, event_id, merged.label_time, merged.label, counted))
+            relabelled.add((model, event_id, merged.label_time, merged.label, counted), held.version)
         else:
-            rewritten.append(values_of(model, event_id, merged, counted))
+            rewritten.add(values_of(model, event_id, merged, counted), held.version)
         if before is not None or after is not None:
             changes.append((before, after))
-    bulk.update(conn, outcomes, bulk.Columns.of(_LABELLED, relabelled))  # a label leaves the prediction, the larger part, alone
-    bulk.update(conn, outcomes, bulk.Columns.of(COLUMNS, rewritten))
+    relabelled.write(conn)  # a label leaves the prediction, the larger part, alone
+    rewritten.write(conn)
     return changes
 
 
-def _locked(conn: Connection, news: Mapping[Key, Halves], fresh: Mapping[Key, OutcomeRow | None]) -> dict[Key, _Held]:
-    """Insert those that are new, and return the rows of the others as they were, locked until the transaction ends."""
-    if not news:
-        return {}
-    if conn.dialect.name == "postgresql":
-        # Inserting first makes two joins that meet a new event at once wait for one another; a plain read would show
-        # it to neither.
-        inserted = bulk.insert_returning_new(conn, outcomes, _columns(news, fresh))
-        return _read(conn, [key for key in news if key not in inserted], lock=True)
-    olds = _read(conn, list(news))  # SQLite has one writer at a time
-    bulk.insert_new(conn, outcomes, _columns({key: new for key, new in news.items() if key not in olds}, fresh))
+class _Rewrites:
+    """Rows that are there and change."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+        self._rows: list[tuple[Any, ...]] = []
+        self._versions: list[tuple[bytes, ...]] = []
+
+    def add(self, row: tuple[Any, ...], version: tuple[bytes, ...]) -> None:
+        self._rows.append(row)
+        self._versions.append(version)
+
+    def write(self, conn: Connection) -> None:
+        bulk.update_seen(conn, outcomes, bulk.Columns.of(self._names, self._rows), self._versions)
+
+
+def _found(conn: Connection, news: Mapping[Key, Halves], fresh: Mapping[Key, OutcomeRow | None]) -> dict[Key, _Held]:
+    """Return the rows that are there, and insert the others. Nobody is kept out: who comes in between is found out when a row is written."""
+    olds = _read(conn, list(news))
+    bulk.insert_unseen(conn, outcomes, _columns({key: new for key, new in news.items() if key not in olds}, fresh))
     return olds
+
+
+def _locked(conn: Connection, news: Mapping[Key, Halves], fresh: Mapping[Key, OutcomeRow | None]) -> dict[Key, _Held]:
+    """Insert those that are new, and return the rows of the others as they were, locked until the transaction ends (PostgreSQL)."""
+    # Inserting first makes two joins that meet a new event at once wait for one another; a plain read would show it to neither.
+    inserted = bulk.insert_returning_new(conn, outcomes, _columns(news, fresh))
+    return _read(conn, [key for key in news if key not in inserted], lock=True)
 
 
 def _columns(news: Mapping[Key, Halves], fresh: Mapping[Key, OutcomeRow | None]) -> bulk.Columns:
@@ -179,13 +210,13 @@ def _columns(news: Mapping[Key, Halves], fresh: Mapping[Key, OutcomeRow | None])
 
 def _read(conn: Connection, keys: Sequence[Key], *, lock: bool = False) -> dict[Key, _Held]:
     t = outcomes
-    columns = (t.c.event_id, t.c.time, t.c.prediction, t.c.label_time, t.c.label, t.c.counted)
+    columns = (t.c.event_id, t.c.time, t.c.prediction, t.c.label_time, t.c.label, t.c.counted, *bulk.version_of(conn, t))
     statement = select(*columns).where(t.c.model == bindparam("of_model"), bulk.among(conn, t.c.event_id, "ids"))
     if lock:
         statement = statement.order_by(t.c.event_id).with_for_update()
     found: dict[Key, _Held] = {}
     for model, group in groupby(keys, key=lambda key: key[0]):
         ids: Any = bulk.listed(conn, [event_id for _, event_id in group])
-        for event_id, time, prediction, label_time, label, counted in conn.execute(statement, {"of_model": model, "ids": ids}).all():
-            found[model, event_id] = _Held(Halves(time, prediction, label_time, label), counted)
+        for event_id, time, prediction, label_time, label, counted, *version in conn.execute(statement, {"of_model": model, "ids": ids}).all():
+            found[model, event_id] = _Held(Halves(time, prediction, label_time, label), counted, tuple(version))
     return found

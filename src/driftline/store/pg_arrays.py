@@ -27,11 +27,16 @@ class PgArray:
 
     def __init__(self, values: Sequence[Any]) -> None:
         nulls = None in values
-        body = _NULL * len(values) if nulls and values.count(None) == len(values) else self.body(values, nulls=nulls)
-        self.raw = _HEADER.pack(1, nulls, self.element, len(values), 1) + body
+        self.raw = _HEADER.pack(1, nulls, self.element, len(values), 1) + self.body(values, nulls=nulls)
 
-    def body(self, values: Sequence[Any], *, nulls: bool) -> bytes:
+    @classmethod
+    def body(cls, values: Sequence[Any], *, nulls: bool) -> bytes:
         """Return each value with its length before it."""
+        return b"".join(cls.cells(values, nulls=nulls))
+
+    @classmethod
+    def cells(cls, values: Sequence[Any], *, nulls: bool) -> list[bytes]:
+        """Return each value with its length before it, one by one."""
         raise NotImplementedError
 
 
@@ -40,59 +45,78 @@ class _Fixed(PgArray):
 
     __slots__ = ()
     dtype: ClassVar[str]
+    cell: ClassVar[Struct]  #: a length and a value
 
-    def body(self, values: Sequence[Any], *, nulls: bool) -> bytes:
+    @classmethod
+    def body(cls, values: Sequence[Any], *, nulls: bool) -> bytes:
         """Return each value with its length before it."""
-        width = np.dtype(self.dtype).itemsize
-        filled = np.empty(len(values), [("length", ">i4"), ("value", self.dtype)])
-        filled["length"] = width
-        filled["value"] = [0 if v is None else v for v in values] if nulls else values
-        if not nulls:
-            return filled.tobytes()
-        return b"".join(_NULL if v is None else cell.tobytes() for v, cell in zip(values, filled, strict=True))
+        if nulls:
+            return super().body(values, nulls=True)
+        filled = np.empty(len(values), [("length", ">i4"), ("value", cls.dtype)])
+        filled["length"] = np.dtype(cls.dtype).itemsize
+        filled["value"] = values
+        return filled.tobytes()
+
+    @classmethod
+    def cells(cls, values: Sequence[Any], *, nulls: bool) -> list[bytes]:
+        """Return each value with its length before it, one by one."""
+        pack, width = cls.cell.pack, cls.cell.size - 4
+        return [_NULL if v is None else pack(width, v) for v in values] if nulls else [pack(width, v) for v in values]
 
 
 class _Bytes(PgArray):
     __slots__ = ()
     oid, element = 1001, 17
 
-    def body(self, values: Sequence[Any], *, nulls: bool) -> bytes:
-        """Return each value with its length before it."""
+    @classmethod
+    def cells(cls, values: Sequence[Any], *, nulls: bool) -> list[bytes]:
+        """Return each value with its length before it, one by one."""
         pack = _LENGTH.pack
-        if nulls:
-            return b"".join([_NULL if v is None else pack(len(v)) + v for v in values])
-        parts = [b""] * (2 * len(values))
-        parts[::2], parts[1::2] = [pack(len(v)) for v in values], values
-        return b"".join(parts)
+        return [_NULL if v is None else pack(len(v)) + v for v in values] if nulls else [pack(len(v)) + v for v in values]
 
 
 class _Texts(_Bytes):
     __slots__ = ()
     oid, element = 1009, 25
 
-    def body(self, values: Sequence[Any], *, nulls: bool) -> bytes:
-        """Return each value with its length before it."""
-        return super().body([None if v is None else v.encode() for v in values] if nulls else [v.encode() for v in values], nulls=nulls)
+    @classmethod
+    def cells(cls, values: Sequence[Any], *, nulls: bool) -> list[bytes]:
+        """Return each value with its length before it, one by one."""
+        return super().cells([None if v is None else v.encode() for v in values] if nulls else [v.encode() for v in values], nulls=nulls)
 
 
 class _Wide(_Fixed):
     __slots__ = ()
-    oid, element, dtype = 1016, 20, ">i8"
+    oid, element, dtype, cell = 1016, 20, ">i8", Struct(">iq")
 
 
 class _Narrow(_Fixed):
     __slots__ = ()
-    oid, element, dtype = 1007, 23, ">i4"
+    oid, element, dtype, cell = 1007, 23, ">i4", Struct(">ii")
 
 
 class _Floats(_Fixed):
     __slots__ = ()
-    oid, element, dtype = 1022, 701, ">f8"
+    oid, element, dtype, cell = 1022, 701, ">f8", Struct(">id")
 
 
 class _Truths(_Fixed):
     __slots__ = ()
-    oid, element, dtype = 1000, 16, "?"
+    oid, element, dtype, cell = 1000, 16, "?", Struct(">i?")
+
+
+class Places(_Bytes):
+    """Where rows lie (``ctid``), as they were read."""
+
+    __slots__ = ()
+    oid, element = 1010, 27
+
+
+class Writers(_Bytes):
+    """The transactions that put rows there (``xmin``), as they were read."""
+
+    __slots__ = ()
+    oid, element = 1011, 28
 
 
 _OF: list[tuple[type[TypeEngine[Any]], type[PgArray], str]] = [
@@ -107,17 +131,33 @@ _OF: list[tuple[type[TypeEngine[Any]], type[PgArray], str]] = [
 
 def array_of(kind: TypeEngine[Any], values: Sequence[Any]) -> PgArray:
     """Return the values of a column of that type, None among them where it may be, as one parameter."""
-    return next(array for of, array, _ in _OF if isinstance(kind, of))(values)
+    return _array(kind)(values)
+
+
+def cells_of(kind: TypeEngine[Any], values: Sequence[Any]) -> list[bytes]:
+    """Return the values of a column of that type, each with its length before it."""
+    nulls = None in values
+    return [_NULL] * len(values) if nulls and values.count(None) == len(values) else _array(kind).cells(values, nulls=nulls)
+
+
+def _array(kind: TypeEngine[Any]) -> type[PgArray]:
+    return next(array for of, array, _ in _OF if isinstance(kind, of))
 
 
 def array_type(kind: TypeEngine[Any]) -> TypeEngine[Any]:
     """Return the type of that parameter."""
-    return _Named(next(name for of, _, name in _OF if isinstance(kind, of)))
+    return named(next(name for of, _, name in _OF if isinstance(kind, of)))
+
+
+def named(name: str) -> TypeEngine[Any]:
+    """Return the type that PostgreSQL calls so."""
+    return _Named(name)
 
 
 def register(adapters: AdaptersMap) -> None:
     """Teach a connection to send the arrays."""
-    for _, array, _ in _OF:
+    arrays: list[type[PgArray]] = [*(array for _, array, _ in _OF), Places, Writers]
+    for array in arrays:
         adapters.register_dumper(array, type(f"{array.__name__}Dumper", (_Dumper,), {"oid": array.oid}))
 
 
