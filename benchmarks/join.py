@@ -128,7 +128,7 @@ class Half:
     async def take(self, topic: str, read: Callable[[Sequence[Any], Settings], Poll], batches: Sequence[list[Record]]) -> None:
         """Take batches in, one after the other."""
         position = None
-        judge = CountedAs(self._settings, self._book)
+        judge, rivals = CountedAs(self._settings, self._book), join.Rivals()
         for records in batches:
             poll = await asyncio.to_thread(self._timed, "read", read, records, self._settings)
             following = records[-1].offset + 1
@@ -141,7 +141,7 @@ class Half:
                 labels=poll.labels,
             )
             said = partial(self._said, source=topic, sequence=following)
-            await self._sql.run(self._timed, "apply", join.apply, self._engine, change, said, judge)
+            await self._sql.run(self._timed, "apply", join.apply, self._engine, change, said, judge, rivals)
             position = following
 
     def _said(self, changes: list[OutcomeChange], source: str, sequence: int) -> list[OutboxRow]:

@@ -239,3 +239,16 @@ def test_where_nobody_comes_between_nothing_is_locked_or_written_twice(empty: tu
         join.apply(engine, JoinChange(source="s", partition=0, expected_next=at or None, next_offset=at + 1, **rows), lambda _: [])
     assert not locks(statements)
     assert sum("join_cursors" in statement for statement in statements) == len(batches)
+
+
+def test_after_a_meeting_rows_are_locked_first_for_a_while() -> None:
+    rivals = join.Rivals()
+    assert not rivals.about
+    rivals.met()
+    turns = 0
+    while rivals.about:
+        rivals.passed()
+        turns += 1
+    assert 10 < turns < 100
+    rivals.passed()
+    assert not rivals.about

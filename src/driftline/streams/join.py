@@ -63,6 +63,7 @@ class Join:
         self._told_at = 0.0
         self._continuity = Continuity()
         self._old = OldOutcomes(sql, engine, self._source, parse_duration(settings.retention.outcomes))
+        self._rivals = join.Rivals()
         self._working = asyncio.Lock()
         teller = ProgressTeller(f"join/{self._source}", settings.kafka.partitions, self._publisher)
         self._progress = SourceProgress(app, self._topic, teller, parse_duration(settings.worker.idle_timeout))
@@ -101,8 +102,8 @@ class Join:
             silent = batch.tp in self._opened
             if records:
                 try:
-                    said = partial(self._said, batch.tp, batch.next, poll.rejected)
-                    changes = await self._sql.run(join.apply, self._engine, change, said, CountedAs(self._settings, self._feed.book))
+                    said, judge = partial(self._said, batch.tp, batch.next, poll.rejected), CountedAs(self._settings, self._feed.book)
+                    changes = await self._sql.run(join.apply, self._engine, change, said, judge, self._rivals)
                 except StaleState as error:
                     self._app.consumer.rewind(str(error))
                     return
