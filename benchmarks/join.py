@@ -3,6 +3,8 @@
 ``python benchmarks/join.py --rows 60000 --out benchmarks/results/join.json``. A labelled outcome is one prediction and one label, each read, merged
 and committed; of 10 labels one comes before its prediction, one is corrected and one in 50 withdrawn. PostgreSQL is started for the run, durable
 (``fsync`` on). It has as many writers as there are workers, each with partitions of its own, and is measured with one and with two; SQLite has one.
+As a backlog comes, both topics at once, so that nearly every label meets its prediction on the way; and as records arrive, no label before what was
+published earlier is in.
 """
 
 from __future__ import annotations
@@ -16,9 +18,11 @@ import resource
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import product
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -114,6 +118,30 @@ def _batches(rows: list[tuple[float, int, bytes]], size: int) -> Iterator[tuple[
         yield rows[min(i + size, len(rows)) - 1][0], [Record(i + j, value, at) for j, (_, at, value) in enumerate(rows[i : i + size])]
 
 
+class Turns:
+    """When a half may take its next batch: always, or (``arriving``) once the other has taken all that was published before it."""
+
+    def __init__(self, batches: Sequence[tuple[str, list[Record]]], *, arriving: bool) -> None:
+        self._before: dict[str, list[Counter[str]]] = {}
+        taken = Counter[str]()
+        for topic, _ in batches:
+            self._before.setdefault(topic, []).append(Counter(taken) if arriving else Counter())
+            taken[topic] += 1
+        self._taken = Counter[str]()
+        self._moved = asyncio.Condition()
+
+    async def come(self, topic: str, i: int) -> None:
+        """Wait for the turn of a topic's batch ``i``."""
+        async with self._moved:
+            await self._moved.wait_for(lambda: self._before[topic][i] <= self._taken)
+
+    async def done(self, topic: str) -> None:
+        """Note that a batch was taken."""
+        async with self._moved:
+            self._taken[topic] += 1
+            self._moved.notify_all()
+
+
 class Half:
     """What one of the step's two halves does with its batches, and how long each part took."""
 
@@ -125,11 +153,12 @@ class Half:
         self._sql = sql
         self.spent = {"read": 0.0, "apply": 0.0, "deltas": 0.0}
 
-    async def take(self, topic: str, read: Callable[[Sequence[Any], Settings], Poll], batches: Sequence[list[Record]]) -> None:
+    async def take(self, topic: str, read: Callable[[Sequence[Any], Settings], Poll], batches: Sequence[list[Record]], turns: Turns) -> None:
         """Take batches in, one after the other."""
         position = None
         judge, rivals = CountedAs(self._settings, self._book), join.Rivals()
-        for records in batches:
+        for i, records in enumerate(batches):
+            await turns.come(topic, i)
             poll = await asyncio.to_thread(self._timed, "read", read, records, self._settings)
             following = records[-1].offset + 1
             change = JoinChange(
@@ -143,6 +172,7 @@ class Half:
             said = partial(self._said, source=topic, sequence=following)
             await self._sql.run(self._timed, "apply", join.apply, self._engine, change, said, judge, rivals)
             position = following
+            await turns.done(topic)
 
     def _said(self, changes: list[OutcomeChange], source: str, sequence: int) -> list[OutboxRow]:
         told: list[OutboxRow] = self._timed(
@@ -167,7 +197,7 @@ class Took(NamedTuple):
     rss_mb: int
 
 
-def measure(engine: Engine, batches: list[tuple[str, list[Record]]], settings: Settings, partition: int = 0) -> Took:
+def measure(engine: Engine, batches: list[tuple[str, list[Record]]], settings: Settings, partition: int = 0, *, arriving: bool = False) -> Took:
     """Take both topics in as the step does: each half reads in a thread aside; SQL has as many threads, and the collector is spared, as there."""
     book = ReferenceBook()
     book.add([reference()])
@@ -179,7 +209,8 @@ def measure(engine: Engine, batches: list[tuple[str, list[Record]]], settings: S
     spare_collector()
 
     async def both() -> None:
-        await asyncio.gather(*(half.take(topic, read, [b for t, b in batches if t == topic]) for topic, (read, half) in halves.items()))
+        turns = Turns(batches, arriving=arriving)
+        await asyncio.gather(*(half.take(topic, read, [b for t, b in batches if t == topic], turns) for topic, (read, half) in halves.items()))
 
     began, cpu = time.time(), time.process_time()
     asyncio.run(both())
@@ -189,24 +220,32 @@ def measure(engine: Engine, batches: list[tuple[str, list[Record]]], settings: S
     return Took(began, ended, cpu, spent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
 
-def work(url: str, partition: int, size: tuple[int, int], ready: Barrier, done: Queue[Took]) -> None:
+class Load(NamedTuple):
+    """What one worker is given: outcomes, records of a poll, and whether as they arrive."""
+
+    rows: int
+    batch: int
+    arriving: bool
+
+
+def work(url: str, partition: int, load: Load, ready: Barrier, done: Queue[Took]) -> None:
     """Be one worker: make its log, wait for the others, take it in."""
-    batches, settings = log(*size, seed=partition), build_settings({"defaults": {"pane": "5s", "label_wait": "1h"}})
+    batches, settings = log(load.rows, load.batch, seed=partition), build_settings({"defaults": {"pane": "5s", "label_wait": "1h"}})
     engine = open_database(url)
     ready.wait()
-    done.put(measure(engine, batches, settings, partition))
+    done.put(measure(engine, batches, settings, partition, arriving=load.arriving))
     engine.dispose()
 
 
-def together(url: str, rows: int, batch: int, workers: int) -> dict[str, Any]:
-    """Return how fast so many workers take in ``rows`` outcomes."""
+def together(url: str, load: Load, workers: int) -> dict[str, Any]:
+    """Return how fast so many workers take a load in, each a part."""
     engine = open_database(url)
     migrate(engine)
     references.put(engine, reference(), [])
     engine.dispose()
     spawn = multiprocessing.get_context("spawn")
     ready, done = spawn.Barrier(workers), spawn.Queue()
-    processes = [spawn.Process(target=work, args=(url, i, (rows // workers, batch), ready, done)) for i in range(workers)]
+    processes = [spawn.Process(target=work, args=(url, i, load._replace(rows=load.rows // workers), ready, done)) for i in range(workers)]
     for process in processes:
         process.start()
     took: list[Took] = [done.get() for _ in processes]
@@ -214,9 +253,9 @@ def together(url: str, rows: int, batch: int, workers: int) -> dict[str, Any]:
         process.join()
     spent = {name: sum(one.spent[name] for one in took) for name in took[0].spent}
     return {
-        "outcomes_per_s": round(rows / (max(one.ended for one in took) - min(one.began for one in took))),
-        "outcomes_per_cpu_s_of_the_step": round(rows / sum(one.cpu for one in took)),
-        "us_per_outcome": {name: round(s / rows * 1e6, 1) for name, s in spent.items()},
+        "outcomes_per_s": round(load.rows / (max(one.ended for one in took) - min(one.began for one in took))),
+        "outcomes_per_cpu_s_of_the_step": round(load.rows / sum(one.cpu for one in took)),
+        "us_per_outcome": {name: round(s / load.rows * 1e6, 1) for name, s in spent.items()},
         "rss_mb": max(one.rss_mb for one in took),
     }
 
@@ -248,13 +287,13 @@ def main() -> None:
     asked = parser.parse_args()
     result: dict[str, Any] = {"rows": asked.rows, "batch": asked.batch, "features": FEATURES, **circumstances(sys.argv[1:], of="benchmarks.join")}
     for kind in asked.databases:
-        for workers in (1, 2) if kind == "postgresql" else (1,):
+        for workers, arriving in product((1, 2) if kind == "postgresql" else (1,), (False, True)):
             runs = []
             for _ in range(asked.repeats):
                 with tempfile.TemporaryDirectory() as folder, database(kind, Path(folder)) as url:
-                    runs.append(together(url, asked.rows, asked.batch, workers))
+                    runs.append(together(url, Load(asked.rows, asked.batch, arriving), workers))
             runs.sort(key=lambda run: run["outcomes_per_s"])
-            name = kind if workers == 1 else f"{kind}, {workers} workers"
+            name = kind + (f", {workers} workers" if workers > 1 else "") + (", as records arrive" if arriving else "")
             result[name] = {**runs[len(runs) // 2], "all_outcomes_per_s": [run["outcomes_per_s"] for run in runs]}
             print(name, json.dumps(result[name]), flush=True)
     if asked.out:

@@ -243,12 +243,11 @@ def test_where_nobody_comes_between_nothing_is_locked_or_written_twice(empty: tu
 
 def test_after_a_meeting_rows_are_locked_first_for_a_while() -> None:
     rivals = join.Rivals()
-    assert not rivals.about
+    about = [rivals.about]
     rivals.met()
-    turns = 0
-    while rivals.about:
+    for _ in range(100):
+        about.append(rivals.about)
         rivals.passed()
-        turns += 1
-    assert 10 < turns < 100
-    rivals.passed()
-    assert not rivals.about
+    wary = sum(about)
+    assert about == [False, *[True] * wary, *[False] * (100 - wary)]
+    assert 10 < wary < 100
