@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.detection.catalogue import DRIFTING, MARKS, NULL
 from benchmarks.detection.chunks import CHUNKED
 from benchmarks.detection.measure import measure, tuned
-from benchmarks.detection.ours import OURS
+from benchmarks.detection.ours import OURS, SHARP
 from benchmarks.detection.peers import RIVER
 from benchmarks.detection.streams import Stream
 
@@ -22,10 +22,12 @@ STREAMS = {stream.name: stream for stream in (*NULL, *DRIFTING)}
 PEERS = {peer.name: peer for peer in (*RIVER, *CHUNKED)}
 
 
-def ours(stream: str, runs: int) -> list[dict[str, Any]]:
-    """Return the figures of ours, in the order of ``OURS``."""
+def ours(stream: str, runs: int, few: int) -> list[dict[str, Any]]:
+    """Return the figures of ours, in the order of ``OURS``, and of ``SHARP`` over a ``few`` of the seeds."""
     plans = [(watcher, watcher.setting) for watcher in OURS]
-    return [asdict(told) for told in measure(plans, STREAMS[stream], range(FIRST_SEED, FIRST_SEED + runs))]
+    told = measure(plans, STREAMS[stream], range(FIRST_SEED, FIRST_SEED + runs))
+    sharp = measure([(SHARP, SHARP.setting)], STREAMS[stream], range(FIRST_SEED, FIRST_SEED + few))
+    return [asdict(figures) for figures in (*told, *sharp)]
 
 
 def fit(peer: str, null: str) -> float | None:
@@ -45,7 +47,8 @@ def run_ours(streams: list[Stream], *, runs: int, mark_runs: int, null_runs: int
     """Return the figures of ours by stream, telling each when it is there. Streams with a mark run more often: the median of a few is a draw."""
     begun, told, marked = time.monotonic(), {}, {name for name, _ in MARKS}
     with _pool(jobs) as pool:
-        waiting = {s.name: pool.submit(ours, s.name, mark_runs if s.name in marked else runs if s.drifts else null_runs) for s in streams}
+        few = {s.name: runs if s.drifts else null_runs for s in streams}
+        waiting = {name: pool.submit(ours, name, mark_runs if name in marked else n, n) for name, n in few.items()}
         for name, found in waiting.items():
             told[name] = found.result()
             _say(begun, name, told[name])
@@ -70,12 +73,12 @@ def run_peers(streams: list[Stream], *, runs: int, jobs: int) -> dict[str, dict[
 
 
 def joined(own: dict[str, list[dict[str, Any]]], peers: dict[str, dict[str, dict[str, Any]]]) -> dict[str, Any]:
-    """Return both by stream: ours at the default tolerance, beside it ``tolerance_05`` and ``peers``."""
+    """Return both by stream: ours at the default tolerance, beside it ``tolerance_05``, ``tolerance_0`` (None where not measured) and ``peers``."""
     told = {}
-    for name, (deployed, marked) in own.items():
+    for name, (deployed, marked, *sharp) in own.items():
         stream = STREAMS[name]
         about = {"kind": "drift" if stream.drifts else "null", "group": stream.group, "tuned_on": stream.null, "per_hour": stream.per_hour}
-        told[name] = {**about, **deployed, "tolerance_05": marked, "peers": peers.get(name, {})}
+        told[name] = {**about, **deployed, "tolerance_05": marked, "tolerance_0": next(iter(sharp), None), "peers": peers.get(name, {})}
     return told
 
 

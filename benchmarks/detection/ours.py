@@ -94,6 +94,8 @@ class _Pairs:
 
 #: As a user gets it, and with the tolerance at which the marks were set.
 OURS = (Watcher("driftline", watch, DeciderConfig(1.0).tolerance), Watcher("driftline, tolerance .05", watch, 0.05))
+#: With no tolerance but the reference's own error, as peers have none: whatever is no longer the same is told, whether it matters or not.
+SHARP = Watcher("driftline, tolerance 0", watch, 0.0)
 
 #: What the model does whose outcomes a stream is made of.
 TASKS: Mapping[str, Task] = {"errors": "multiclass", "losses": "regression"}

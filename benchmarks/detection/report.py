@@ -11,8 +11,9 @@ _HEAD = """# Detection: what is quiet, what is seen, and where a peer is faster
 
 *Made by `make bench-detection` of `benchmarks/results/detection.json`; edit neither by hand.*
 
-Ours is the decider as a worker runs it: `driftline` with the default tolerance (.2 sd), and once more with .05, at which the marks
-below were set. Its evidence begins anew after each alarm, so that each counts: live, what comes back while an episode is open belongs
+Ours is the decider as a worker runs it: `driftline` with the default tolerance (.2 sd), once more with .05, at which the marks
+below were set, and with 0 beside the reference's own error: peers have no tolerance, and tell whatever changed, whether it matters or not. Its evidence
+begins anew after each alarm, so that each counts: live, what comes back while an episode is open belongs
 to that episode. Streams counted in events have a budget of one false episode in 100,000 events; those in time one in 30 days.
 
 Peers run as they are published, and once more *tuned*: with the setting that gives them as many false alarms as the budget allows on
@@ -30,7 +31,7 @@ tolerance, then by .05. Of peers: tuned to the budget, then as published, with t
 the onset for each that the budget allows.
 """
 
-_OURS = ("driftline", "driftline, .05")
+_OURS = ("driftline", "driftline, .05", "driftline, 0")
 
 Told = Mapping[str, Any]
 
@@ -61,6 +62,7 @@ def page(result: Told) -> str:
         "## The marks\n",
         *_marks(streams, drift),
         "## Where a peer is faster\n",
+        "Against the best of ours at the three tolerances. Where there is a mark, the first two are over more seeds than peers and the third.\n",
         *_faster(streams, drift),
     ]
     return "\n".join(parts).rstrip() + "\n"
@@ -78,20 +80,17 @@ def _peers_of(streams: Mapping[str, Told], group: str) -> list[str]:
 def _quiet(streams: Mapping[str, Told], group: str) -> Iterator[str]:
     peers = _peers_of(streams, group)
     yield _row(["stream", "allowed", *_OURS, *(f"{name}, published / tuned" for name in peers)])
-    yield _row(["---"] * (len(peers) + 4))
+    yield _row(["---"] * (len(peers) + 5))
     for name, told in streams.items():
         if told["group"] == group:
             theirs = ((_ratio(p), _ratio(p["tuned"])) if (p := told["peers"].get(peer)) else ("", "") for peer in peers)
-            yield _row([name, f"{told['budget']:.3g}", _spread(told), _spread(told["tolerance_05"]), *(f"{a} / {b}" for a, b in theirs)])
+            yield _row([name, f"{told['budget']:.3g}", *map(_spread, _settings(told)), *(f"{a} / {b}" for a, b in theirs)])
     yield ""
 
 
 def _broken(streams: Mapping[str, Told]) -> Iterator[str]:
     broken = [
-        (name, which, told)
-        for name, held in streams.items()
-        for which, told in zip(_OURS, (held, held["tolerance_05"]), strict=True)
-        if told and not told["kept"]
+        (name, which, told) for name, held in streams.items() for which, told in zip(_OURS, _settings(held), strict=True) if told and not told["kept"]
     ]
     for name, which, told in broken:
         yield f"- **{name}**, {which}: {told['false_episodes']} where {told['budget']:.3g} are allowed ({_ends(told['interval'])})."
@@ -103,14 +102,13 @@ def _broken(streams: Mapping[str, Told]) -> Iterator[str]:
 def _seen(streams: Mapping[str, Told], group: str) -> Iterator[str]:
     peers = _peers_of(streams, group)
     yield _row(["stream", *_OURS, "onset off by", *(f"{name}, tuned / published" for name in peers)])
-    yield _row(["---"] * (len(peers) + 4))
+    yield _row(["---"] * (len(peers) + 5))
     for name, told in streams.items():
         if told["group"] != group:
             continue
         cells = [
             name,
-            _delay(told),
-            _delay(told["tolerance_05"]),
+            *(_delay(own) if own else "" for own in _settings(told)),
             f"{_number(told['onset_error_median'])} / {_number(told['tolerance_05']['onset_error_median'])}",
         ]
         for peer in peers:
@@ -128,13 +126,13 @@ def _marks(streams: Mapping[str, Told], drift: Mapping[str, Told]) -> Iterator[s
     for name, within in MARKS:
         told = drift.get(name)
         if told:
-            met = min(_ours(streams, told)) <= within
+            met = min(_ours(streams, told)[:2]) <= within
             yield _row([name, f"{within:,}", _median(told["tolerance_05"]), _median(told), str(told["runs"]), "yes" if met else "**no**"])
     yield ""
 
 
 def _faster(streams: Mapping[str, Told], drift: Mapping[str, Told]) -> Iterator[str]:
-    """Yield where the median of a tuned peer that keeps the budget is below the better of ours that do."""
+    """Yield where the median of a tuned peer that keeps the budget is below the best of ours that do."""
     if not any(told["peers"] for told in drift.values()):
         yield "Not known: no peer has been measured in these results.\n"
         return
@@ -149,18 +147,27 @@ def _faster(streams: Mapping[str, Told], drift: Mapping[str, Told]) -> Iterator[
         listed = ", ".join(
             f"{peer} {delay:,.0f}{_early(told['peers'][peer]['tuned'])}" for peer, delay in sorted(quicker.items(), key=lambda i: i[1])
         )
-        yield f"- **{name}**: ours {'never' if own == float('inf') else f'{own:,.0f}'}; {listed}."
+        mine = " / ".join(_events(figures, delay) for figures, delay in zip(_settings(told), _ours(streams, told), strict=True))
+        yield f"- **{name}**: ours {mine}; {listed}."
     if not any_faster:
         yield "At equal false alarms, nowhere."
     yield ""
 
 
 def _ours(streams: Mapping[str, Told], told: Told) -> list[float]:
-    """Return the median delays of ours at both tolerances, never where one of them does not keep the budget on this stream or its null one."""
+    """Return the median delays of ours at each tolerance, never where one of them does not keep the budget on this stream or its null one."""
     null = streams.get(told["tuned_on"], told)
-    return [
-        _never(own) if own["kept"] and quiet["kept"] else float("inf") for own, quiet in ((told, null), (told["tolerance_05"], null["tolerance_05"]))
-    ]
+    settings = zip(_settings(told), _settings(null), strict=True)
+    return [_never(own) if own and quiet and own["kept"] and quiet["kept"] else float("inf") for own, quiet in settings]
+
+
+def _settings(told: Told) -> list[Told | None]:
+    """Return the figures of ours, in the order of ``_OURS``; None where a setting has not been measured."""
+    return [told, told["tolerance_05"], told["tolerance_0"]]
+
+
+def _events(told: Told | None, delay: float) -> str:
+    return "-" if not told else "never" if delay == float("inf") else f"{delay:,.0f}"
 
 
 def _never(told: Told | None) -> float:

@@ -183,12 +183,13 @@ def test_the_page_tells_what_is_broken_and_who_is_faster() -> None:
     slow = {**quick, "delay_median": 400.0}
     about = {"group": "columns", "tuned_on": "iid", "per_hour": 0.0}
     streams = {
-        "a null": {"kind": "null", **about, **loud, "tolerance_05": quiet, "peers": {"adwin": {**loud, "tuned": quiet}}},
+        "a null": {"kind": "null", **about, **loud, "tolerance_05": quiet, "tolerance_0": None, "peers": {"adwin": {**loud, "tuned": quiet}}},
         MARKS[0][0]: {
             "kind": "drift",
             **about,
             **slow,
             "tolerance_05": slow,
+            "tolerance_0": None,
             "peers": {"adwin": {**quick, "tuned": quick}, "kswin": {**slow, "tuned": None}},
         },
     }
@@ -198,16 +199,17 @@ def test_the_page_tells_what_is_broken_and_who_is_faster() -> None:
 
     assert "- Ours: `c`, commit abc" in made
     assert "- **a null**, driftline: 30 where 0.03 are allowed" in made
-    assert f"- **{MARKS[0][0]}**: ours 400; adwin 50." in made
+    assert f"- **{MARKS[0][0]}**: ours 400 / 400 / -; adwin 50." in made
     assert f"| {MARKS[0][0]} | 200 | 400 (40 to 40) | 400 (40 to 40) | 1 | **no** |" in made
     assert "can't / 400" in made
 
 
 def test_ours_and_peers_are_measured_apart_and_joined_by_stream() -> None:
-    own = {"iid": [{"setting": 0.2}, {"setting": 0.05}], "errors, 10 %": [{"setting": 0.2}, {"setting": 0.05}]}
+    own = {"iid": [{"setting": 0.2}, {"setting": 0.05}, {"setting": 0.0}], "errors, 10 %": [{"setting": 0.2}, {"setting": 0.05}]}
 
     told = joined(own, {"iid": {"adwin": {"setting": 0.002}}})
 
     assert told["iid"]["peers"] == {"adwin": {"setting": 0.002}}
-    assert (told["iid"]["setting"], told["iid"]["tolerance_05"]["setting"]) == (0.2, 0.05)
+    assert [told["iid"]["setting"], *(told["iid"][which]["setting"] for which in ("tolerance_05", "tolerance_0"))] == [0.2, 0.05, 0.0]
+    assert told["errors, 10 %"]["tolerance_0"] is None
     assert (told["errors, 10 %"]["group"], told["errors, 10 %"]["peers"]) == ("errors", {})

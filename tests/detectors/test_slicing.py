@@ -22,8 +22,8 @@ from driftline.detectors.parts import PartBuilder, outcome_parts
 from driftline.detectors.reference import build_reference
 from driftline.detectors.rows import Held, Rows
 from driftline.detectors.slicing import SLICE_BINS, Slicing, codes_of, group_of
-from driftline.detectors.terms import SLICE_SHARE, shares
 from driftline.detectors.values import canonical_text
+from driftline.detectors.weights import SLICE_SHARE, shares
 
 MANY = 3_000
 SLICING = Slicing({"c": 2, "x": ("1", "2.5")})

@@ -12,7 +12,9 @@ from driftline.contracts.settings import ModelSettings, config_hash
 from driftline.contracts.times import HOUR_MS
 from driftline.detectors.decider import Decider, DeciderConfig
 from driftline.detectors.layout import layout_of
-from driftline.detectors.terms import shares
+from driftline.detectors.reference import build_reference
+from driftline.detectors.terms import term_tables
+from driftline.detectors.weights import shares
 
 PANE = 20_000
 LIVE = START + 400 * 24 * HOUR_MS
@@ -88,3 +90,55 @@ def test_settings_of_the_decider_are_in_the_hash_and_make_old_evidence_another_q
     assert before.decode(raw).terms == before.start().terms
     with pytest.raises(ValueError, match="another"):
         after.decode(raw)
+
+
+def _of_errors(share: float, n: int = 4_000) -> Reference:
+    """A classifier's reference without features: as many of both classes, and so many errors."""
+    rng = np.random.default_rng(3)
+    truths = rng.integers(0, 2, n)
+    said = np.where(rng.random(n) < share, 1 - truths, truths)
+    return build_reference(
+        model="m", version="1", task="multiclass", effective_from=0, origin="built", times=np.arange(n, dtype=np.int64) * 1000 + START,
+        features={}, predictions=said.tolist(), labels=truths.tolist(), all_events=False,
+    )  # fmt: skip
+
+
+def test_what_says_how_good_the_model_is_has_as_much_attention_as_four_other_columns() -> None:
+    weights, _ = shares(_of_errors(0.1), DeciderConfig(BUDGET), [])
+    by_column = {name: sum(w for (_, column, _), w in weights.items() if column == name) for _, name, _ in weights}
+    assert by_column["error"] == pytest.approx(4 * by_column["label"])
+    assert sum(by_column.values()) == pytest.approx(1)
+    told, _ = shares(_of_errors(0.1), DeciderConfig(BUDGET, weights={"error": 1.0}), [])
+    assert sum(w for (_, column, _), w in told.items() if column == "error") == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.8])
+def test_of_errors_three_quarters_of_the_attention_are_on_more_of_them(share: float) -> None:
+    """Whichever of the two values the term is on: the rarer one."""
+    table = term_tables(_of_errors(share), DeciderConfig(BUDGET))["outcomes"]
+    [place] = [i for i, (column, term) in enumerate(table.terms) if column == "error" and term.startswith("value:")]
+    more = table.theta[place] > 0 if table.terms[place][1] == "value:1" else table.theta[place] < 0
+    assert table.mass[place, more].sum() == pytest.approx(3 * table.mass[place, ~more].sum())
+    [label] = [i for i, (column, term) in enumerate(table.terms) if column == "label" and term.startswith("value:")]
+    assert len(set(table.mass[label].tolist())) == 1
+
+
+def test_two_values_weigh_against_their_nulls_as_a_location_does_and_many_as_they_are() -> None:
+    def parts(values: int) -> list[float]:
+        rows = np.random.default_rng(1).integers(0, values, 4_000)
+        times = np.arange(4_000, dtype=np.int64) * 1000 + START
+        made = build_reference(
+            model="m", version="1", task="regression", effective_from=0, origin="built", times=times, features={"c": [f"v{i}" for i in rows]},
+        )  # fmt: skip
+        weights, _ = shares(made, DeciderConfig(BUDGET), [])
+        null = weights["features", "c", "null"]
+        return [w / null for (_, column, term), w in weights.items() if column == "c" and term.startswith("value:")]
+
+    assert parts(2) == [pytest.approx(4)]
+    assert parts(3) == [pytest.approx(4 / 3)] * 3
+    assert parts(6) == [pytest.approx(1)] * 6
+
+
+def test_all_attention_together_is_one_budget() -> None:
+    tables = term_tables(_of_errors(0.1), DeciderConfig(BUDGET))
+    assert sum(float(table.mass.sum()) for table in tables.values()) == pytest.approx(1)

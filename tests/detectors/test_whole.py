@@ -24,7 +24,7 @@ from driftline.detectors.multivariate.pairs import MOST_ROWS
 from driftline.detectors.nullrun import NullRun, null_run
 from driftline.detectors.preview import pairs_preview
 from driftline.detectors.sample import bottom_k
-from driftline.detectors.terms import shares
+from driftline.detectors.weights import shares
 from driftline.detectors.whole import Whole, most_rows
 from driftline.streams.detect.relations import Relations
 

@@ -32,8 +32,9 @@ from driftline.detectors.bets import BETS
 from driftline.detectors.evidence import DeciderState, KindState
 from driftline.detectors.extras import Extra, ExtraState
 from driftline.detectors.moments import Floats
-from driftline.detectors.terms import KINDS, DeciderConfig, TermTable, shares, term_tables
+from driftline.detectors.terms import DeciderConfig, TermTable, term_tables
 from driftline.detectors.volume import VOLUME, Volume
+from driftline.detectors.weights import KINDS, shares
 
 Direction = Literal["up", "down", "changed"]
 Counts = npt.NDArray[np.int64]

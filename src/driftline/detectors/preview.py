@@ -15,8 +15,9 @@ from driftline.detectors.calibration import COARSEST, MIN_BLOCKS, MIN_REGIMES, M
 from driftline.detectors.decider import GATE
 from driftline.detectors.moments import moments_of
 from driftline.detectors.multivariate.pairs import TERM
-from driftline.detectors.terms import DeciderConfig, TermTable, shares, term_tables
+from driftline.detectors.terms import DeciderConfig, TermTable, term_tables
 from driftline.detectors.visible import HORIZONS, Visible, Watch, visible
+from driftline.detectors.weights import shares
 from driftline.detectors.whole import Whole, pair_name
 
 #: Factors of traffic that are looked at, up to; how often an interval of them is halved; hours over which those of a day even out.

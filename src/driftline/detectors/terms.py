@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from driftline.contracts.reference import Column, GridColumn, Reference, TermCalibration, where_of
+from driftline.contracts.reference import Reference, TermCalibration, where_of
 from driftline.contracts.settings import ModelSettings, budget_hours
 from driftline.contracts.summaries import PaneKind
 from driftline.contracts.times import HOUR_MS
@@ -18,14 +18,10 @@ from driftline.detectors.bets import BETS, bets_of, tolerances_of
 from driftline.detectors.calendar import share_of_hours
 from driftline.detectors.extras import Extra
 from driftline.detectors.moments import Floats, moments_of
+from driftline.detectors.weights import KINDS, SLICE_SHARE, preferred_bets, shares, told_of
 
 #: Probability that the reference's own error exceeds a tolerance, over all terms together.
 REFERENCE_RISK = 0.05
-#: What of the budget, and of that probability, all slices have together: one in four false alarms may be a slice's.
-SLICE_SHARE = 0.25
-KINDS: tuple[PaneKind, ...] = ("features", "outcomes")
-#: How a column's weight is split over its terms: what happens most, and matters most when it does, waits least. Equal for the values of a category.
-TERM_WEIGHTS = {"location": 4.0, "scale": 2.0}
 _PARTS = ("phi", "base", "gain", "theta", "price", "bet_variance", "tolerance", "variance", "mass", "cost", "seasons", "drifts")
 
 
@@ -121,50 +117,6 @@ def _risks(reference: Reference) -> tuple[float, float]:
     return REFERENCE_RISK * (1 - share) / max(whole, 1), REFERENCE_RISK * share / max(slices, 1)
 
 
-def shares(reference: Reference, config: DeciderConfig, extras: Sequence[Extra]) -> tuple[dict[tuple[PaneKind, str, str], float], dict[str, float]]:
-    """Return the weight of each calibrated term and, by name, of each extra: a column's weight is split over its
-    terms, and all sum to 1. Slices have ``SLICE_SHARE`` of it together, however many they are.
-    """
-    weights: dict[tuple[PaneKind, str, str], float] = {}
-    importance = reference.importance_by_column()
-    for kind in KINDS:
-        calibrations = reference.calibrations_of(kind)
-        for column in reference.columns_of(kind):
-            terms = [t for t in moments_of(column).terms if (entry := calibrations.get((column.name, t))) is not None and entry.calibrated]
-            weight = _weight(reference, importance, config, column)
-            parts = {term: TERM_WEIGHTS.get(term, 1.0) for term in terms}
-            weights |= {(kind, column.name, term): weight * part / sum(parts.values()) for term, part in parts.items()}
-    beside = {extra.name: max(extra.weight * config.weights.get(extra.column, 1.0), 0.0) for extra in extras}
-    sliced = {column.name for kind in KINDS for column in reference.columns_of(kind) if where_of(column) is not None}
-    slices = sum(weight for key, weight in weights.items() if key[1] in sliced)
-    whole = sum(weights.values()) - slices + sum(beside.values()) if slices else sum(weights.values()) + sum(beside.values())
-    if whole <= 0 and slices <= 0:
-        return {}, dict.fromkeys(beside, 0.0)
-    part = 0.0 if slices <= 0 else 1.0 if whole <= 0 else SLICE_SHARE
-    per_slice, per_whole = part / max(slices, 1e-300), (1 - part) / max(whole, 1e-300)
-    return (
-        {key: weight * (per_slice if key[1] in sliced else per_whole) for key, weight in weights.items()},
-        {name: weight * per_whole for name, weight in beside.items()},
-    )
-
-
-def _weight(reference: Reference, importance: Mapping[str, float], config: DeciderConfig, column: Column) -> float:
-    own = _told(config.weights, column)
-    if own is not None:
-        return max(own, 0.0)
-    if config.weighting == "equal" or not importance or column.role != "feature":
-        return 1.0
-    features = sum(c.role == "feature" for c in reference.columns)
-    return 0.5 + 0.5 * features * importance.get(column.name, 0.0) / sum(importance.values())
-
-
-def _told(by_name: Mapping[str, float], column: Column) -> float | None:
-    """Return what the user says of a column: by its own name, of a slice by that of the whole column, or by that of the feature it is made of."""
-    where = where_of(column)
-    feature = column.name if isinstance(column, GridColumn) else column.feature
-    return by_name.get(column.name, by_name.get(feature if where is None else where.column, by_name.get(feature)))
-
-
 def _table(
     reference: Reference,
     config: DeciderConfig,
@@ -183,7 +135,7 @@ def _table(
         entries = [calibrations.get((column.name, term)) for term in moments.terms]
         variance = np.array([entry.variance_hours if entry else 0.0 for entry in entries])
         n = moments.base @ np.asarray(column.counts, np.float64)
-        told = _told(config.tolerances, column)
+        told = told_of(config.tolerances, column)
         error = np.array([(entry.season_error if entry else None) or 0.0 for entry in entries])
         tolerance = tolerances_of(
             moments,
@@ -197,8 +149,8 @@ def _table(
         known = np.array([entry is not None and entry.calibrated for entry in entries], dtype=np.bool_)
         bets = bets_of(moments, tolerance, variance, known)
         weight = np.array([weights.get((kind, column.name, term), 0.0) for term in moments.terms])
-        live = bets.theta != 0
-        mass = weight[:, None] * live / np.maximum(live.sum(axis=1, keepdims=True), 1)
+        preferred = preferred_bets(column, moments.terms, bets.theta)
+        mass = weight[:, None] * preferred / np.maximum(preferred.sum(axis=1, keepdims=True), 1e-300)
         terms += [(column.name, term) for term in moments.terms]
         calibrated += known.tolist()
         gain = bets.gain.reshape(-1, column.slots)
