@@ -12,7 +12,7 @@ _HEAD = """# Detection: what is quiet, what is seen, and where a peer is faster
 *Made by `make bench-detection` of `benchmarks/results/detection.json`; edit neither by hand.*
 
 Ours is the decider as a worker runs it: `driftline` with the default tolerance (.2 sd), once more with .05, at which the marks
-below were set, and with 0 beside the reference's own error: peers have no tolerance, and tell whatever changed, whether it matters or not. Its evidence
+below were set, and with 0 beside the reference's own error: peers have none, and tell whatever changed, whether it matters or not. Its evidence
 begins anew after each alarm, so that each counts: live, what comes back while an episode is open belongs
 to that episode. Streams counted in events have a budget of one false episode in 100,000 events; those in time one in 30 days.
 
