@@ -23,6 +23,8 @@ _CHANCE = 1.63
 #: The reference's own unit has to be this far off; and the spread (of the middle 80 %) to have grown by the factor, give or take.
 _OFF, _SPREAD = 0.3, 1.5
 _MIDDLE = (0.1, 0.9)
+#: All rows are this far off at least, or no value need be looked at.
+_ROWS_OFF = 0.2
 #: How far the mean of all rows may be from where it would be then, in such spreads.
 _MEAN = 0.08
 #: Share of all rows whose bin may be another one than it would be after the change of unit.
@@ -90,6 +92,16 @@ def unit_change(column: NumericColumn, counts: NDArray[np.int64], values: Floats
         ):
             best = off, unit
     return None if best is None else best[1].words
+
+
+def moved_far(column: NumericColumn, counts: NDArray[np.int64]) -> bool:
+    """Say whether all rows of a window lie as far from the reference's as after any change of unit: what costs little to ask first."""
+    edges = len(column.edges)
+    rows = np.maximum(counts[: edges + 1], 0)
+    then = np.asarray(column.counts, np.float64)[: edges + 1]
+    if rows.sum() < LEAST_VALUES or then.sum() < LEAST_VALUES:
+        return False
+    return float(np.abs(np.cumsum(rows) / rows.sum() - np.cumsum(then) / then.sum()).max()) >= _ROWS_OFF
 
 
 def _distance(edges: Floats, own: Floats, share: Floats, live: Floats) -> float:

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from tests.streams.detect.summaries import BLOCK, PANE, T0
 from tests.streams.records import Record
 
-from driftline.contracts.findings import Alert, decode_json
+from driftline.contracts.findings import Alert, Finding, decode_json
 from driftline.contracts.ids import sample_hash
 from driftline.contracts.reference import Reference
 from driftline.contracts.settings import ModelSettings, build_settings
 from driftline.contracts.summaries import BlockSummary, Progress, encode_summary
-from driftline.contracts.topics import ALERTS
+from driftline.contracts.topics import ALERTS, DRIFT_FINDINGS
 from driftline.detectors.parts import PartBuilder
 from driftline.detectors.reference import build_reference
 from driftline.detectors.rows import Numbers, Rows
@@ -86,6 +86,11 @@ def _records(reference: Reference, panes: Iterable[Features], sampled: int = 0) 
 
 
 def _alerts(folder: Path, reference: Reference, records: Sequence[Record]) -> list[Alert]:
+    return _told(folder, reference, records)[0]
+
+
+def _told(folder: Path, reference: Reference, records: Sequence[Record]) -> tuple[list[Alert], list[Finding]]:
+    """Return the alerts, and the findings as they were last said, in the order of their windows."""
     engine = open_database(f"sqlite:///{folder / 'storm'}.db")
     try:
         migrate(engine)
@@ -95,7 +100,9 @@ def _alerts(folder: Path, reference: Reference, records: Sequence[Record]) -> li
         for i in range(0, len(records), 64):
             partition.apply(records[i : i + 64])
         partition.checkpoint()
-        return [decode_json(row.value, Alert) for row in outbox.pending(engine, partition.owner, limit=10_000) if row.topic == ALERTS.name]
+        said = list(outbox.pending(engine, partition.owner, limit=10_000))
+        findings = {f.finding_id: f for f in (decode_json(row.value, Finding) for row in said if row.topic == DRIFT_FINDINGS.name)}
+        return [decode_json(row.value, Alert) for row in said if row.topic == ALERTS.name], sorted(findings.values(), key=lambda f: f.window_start)
     finally:
         engine.dispose()
 
@@ -137,9 +144,16 @@ def test_a_change_of_unit_is_named_by_the_alert_that_its_first_pane_opens(rows: 
         features={"weight": rng.normal(70, 12, 2_000), "height": rng.normal(170, 9, 2_000)},
     )  # fmt: skip
     panes = [
-        {"weight": rng.normal(70, 12, rows) * (1_000 if pane >= SHIFT_AT else 1), "height": rng.normal(170, 9, rows)} for pane in range(SHIFT_AT + 6)
+        {"weight": rng.normal(70, 12, rows) * (1_000 if pane >= SHIFT_AT else 1), "height": rng.normal(170, 9, rows)} for pane in range(SHIFT_AT + 14)
     ]
-    [opened] = _alerts(tmp_path, reference, _records(reference, panes, sampled))
+    [opened], findings = _told(tmp_path, reference, _records(reference, panes, sampled))
     assert (opened.status, [c.column for c in opened.causes]) == ("opened", ["weight"])
     assert "weight is higher by " in opened.sentence
     assert ", looks like a change of unit: values are about 1,000 times the reference's, seen in " in opened.sentence
+    # A window says so too, as it closes: its rows were sampled pane by pane.
+    noted = {(f.window_start - T0) // 30_000: {c.column: c.note for c in f.columns if c.note} for f in findings}
+    whole = next(at for at, notes in noted.items() if "change of unit" in notes.get("weight", ""))
+    assert noted[whole]["weight"] == "looks like a change of unit: values are about 1,000 times the reference's"
+    assert "height" not in noted[whole]
+    assert whole * 30_000 <= (SHIFT_AT + 6) * PANE
+    assert "(looks like a change of unit: values are about 1,000 times the reference's)" in findings[whole].sentence

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -11,10 +11,12 @@ from driftline.alerts.episodes import Episode
 from driftline.alerts.ranking import ranked
 from driftline.contracts.findings import Cause, ColumnFinding
 from driftline.contracts.pii import rule_of
-from driftline.contracts.reference import CategoricalColumn, Column, GridColumn, Reference, Where, where_of
+from driftline.contracts.reference import CategoricalColumn, Column, GridColumn, NumericColumn, Reference, Where, where_of
+from driftline.contracts.summaries import SampleRow
 from driftline.detectors.decider import TermEffect, Verdict
 from driftline.detectors.notes import note_of
 from driftline.detectors.pane import Pane
+from driftline.detectors.units import moved_far
 from driftline.streams.detect.families import Told, told_as, wheres_of
 from driftline.streams.detect.shares import columns_of, shared, with_share
 
@@ -23,6 +25,7 @@ MOST_CAUSES = 12
 #: A term that carries less of the evidence than this is company, not a cause.
 LEAST_SHARE = 0.02
 _NO_SLICES: Mapping[str, Where] = {}
+_NO_UNITS: Mapping[str, str] = {}
 
 
 class Moved(NamedTuple):
@@ -169,19 +172,28 @@ def discreet_name(where: Where) -> str:
 
 def noted(causes: Iterable[Cause], pane: Pane, pii: Mapping[str, str]) -> tuple[Cause, ...]:
     """Return the causes with what else the rows of ``pane``, which they were measured over, say of each."""
-    return tuple(msgspec.structs.replace(cause, note=_note(cause.column, cause.term, pane, pii)) for cause in causes)
+    return tuple(msgspec.structs.replace(cause, note=_note(cause.column, cause.term, pane, pii, pane.sample)) for cause in causes)
 
 
-def column_notes(columns: Iterable[ColumnFinding], pane: Pane, pii: Mapping[str, str]) -> tuple[ColumnFinding, ...]:
-    """Return a window's columns, those beyond tolerance with what else its rows say of them."""
-    return tuple(msgspec.structs.replace(c, note=_any_note(c.column, pane, pii)) if c.state == "drift" else c for c in columns)
+def column_notes(
+    columns: Iterable[ColumnFinding], pane: Pane, pii: Mapping[str, str], units: Mapping[str, str] = _NO_UNITS
+) -> tuple[ColumnFinding, ...]:
+    """Return a window's columns, those beyond tolerance with what else its rows say of them; ``units`` is what ``unit_notes`` said at its close."""
+    return tuple(msgspec.structs.replace(c, note=units.get(c.column) or _any_note(c.column, pane, pii)) if c.state == "drift" else c for c in columns)
+
+
+def unit_notes(pane: Pane, sample: Sequence[SampleRow], pii: Mapping[str, str]) -> dict[str, str]:
+    """Return the columns of features whose values look like another unit's, and what is told of each; ``sample`` are rows of ``pane``."""
+    far = (c for c in pane.layout.columns if isinstance(c, NumericColumn) and moved_far(c, pane.counts[pane.layout.slice_of(c.name)]))
+    told = {column.name: _note(column.name, "location", pane, pii, sample) for column in far}
+    return {name: note for name, note in told.items() if note}
 
 
 def _any_note(name: str, pane: Pane, pii: Mapping[str, str]) -> str:
-    return next((note for term in ("location", "null", "unseen") if (note := _note(name, term, pane, pii))), "")
+    return next((note for term in ("location", "null", "unseen") if (note := _note(name, term, pane, pii, pane.sample))), "")
 
 
-def _note(name: str, term: str, pane: Pane, pii: Mapping[str, str]) -> str:
+def _note(name: str, term: str, pane: Pane, pii: Mapping[str, str], sample: Sequence[SampleRow]) -> str:
     if name not in pane.layout.offsets:  # what is watched beside the columns
         return ""
     column = pane.layout.column(name)
@@ -189,7 +201,7 @@ def _note(name: str, term: str, pane: Pane, pii: Mapping[str, str]) -> str:
     # The sample holds rows of every slice.
     kept = where_of(column) is None and (column.role != "feature" or rule_of(pii, feature) == "keep")
     total = int(pane.sums[2 * pane.layout.numeric.index(name)]) if name in pane.layout.numeric else 0
-    return note_of(column, term, pane.counts[pane.layout.slice_of(name)], pane.sample, kept=kept, total=total)
+    return note_of(column, term, pane.counts[pane.layout.slice_of(name)], sample, kept=kept, total=total)
 
 
 def _numbered(column: Column, term: str) -> str:

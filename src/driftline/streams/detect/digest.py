@@ -58,7 +58,8 @@ class Digest:
         if reference is not None:
             decider, spans = self._evidence.decider(reference), spans_of([(key, cells[0])])
             columns = self._judged.of(key, reference, decider, pane, spans=spans, before=merged(before, before[0].layout) if before else None)
-            columns = column_notes(columns, pane, self._pii)
+            units = track.units.get(key.start, {}) if track is not None and not key.slid else {}
+            columns = column_notes(columns, pane, self._pii, units)
             columns = discreet_findings(columns, reference, self._pii)
             state = _state_of([c.state for c in columns])
             performance = _performance(merged(outcomes, outcomes[0].layout), reference, self._pii) if outcomes else None

@@ -31,6 +31,7 @@ from driftline.streams.detect.relations import Relations, Samples
 from driftline.streams.detect.said import Marks, Said, Turn
 from driftline.streams.detect.sequential_book import SequentialBook
 from driftline.streams.detect.state import REMEMBERED_WINDOWS, ModelState, Track
+from driftline.streams.detect.unit_book import UnitBook
 from driftline.streams.detect.windows import Windows
 from driftline.streams.references import ReferenceBook
 
@@ -57,6 +58,7 @@ class ModelMonitor:
         self._evidence = EvidenceBook(model, settings, cells, self._relations)
         self._sequential = SequentialBook(model, settings, cells)
         self._joint = JointBook(model, settings, cells, self.windows, samples)
+        self._units = UnitBook(model, settings, cells, self.windows)
         self._digest = Digest(model, settings, self._evidence)
         self._episodes = EpisodeKeeper(model, settings, cells, self.windows, self._evidence, self._relations)
         #: What was last said of the model, for the metrics: by kind at the last closed pane, and of the last window.
@@ -233,6 +235,7 @@ class ModelMonitor:
             return
         if key.kind == "features":
             self._note_close(key, turn)
+            turn.track.note_units(key.start, self._units.told(turn), self._remembered(turn))
             joint = self._joint.told(turn)
             if joint is not None:
                 turn.track.note_multivariate(key.start, joint, self._remembered(turn))

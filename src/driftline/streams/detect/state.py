@@ -51,6 +51,9 @@ class Track(msgspec.Struct, kw_only=True):
     #: The evidence at the close of the latest windows that slid by events, by end: several of them may begin together, and with a whole one.
     slid: dict[int, float] = {}
 
+    #: Columns that looked like another unit in the latest windows at their close, by start: what is told of each.
+    units: dict[int, dict[str, str]] = {}
+
     def note_close(self, start: int, evidence: float, since: int) -> None:
         """Remember the evidence at the close of a window, and forget windows from before ``since``."""
         self.closes = _noted(self.closes, start, evidence, since)
@@ -63,6 +66,11 @@ class Track(msgspec.Struct, kw_only=True):
         """Remember what a window's row sample showed at its close, and forget windows from before ``since``."""
         known = {**self.multivariate, start: told}
         self.multivariate = dict(sorted((at, value) for at, value in known.items() if at >= min(since, start))[-_MOST_JOINT:])
+
+    def note_units(self, start: int, told: Mapping[str, str], since: int) -> None:
+        """Remember which columns looked like another unit in a window at its close, and forget windows from before ``since``."""
+        known = {**self.units, start: dict(told)} if told else self.units
+        self.units = dict(sorted((at, value) for at, value in known.items() if at >= min(since, start))[-_MOST_JOINT:])
 
     def note_changes(self, changes: Sequence[Change], since: int) -> None:
         """Remember what sequential detectors saw in a pane, and forget what they saw before ``since``."""
