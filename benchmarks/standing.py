@@ -92,10 +92,26 @@ def _faults(told: dict[str, Any] | None) -> Iterator[str]:
     rows = told["rows"]
     yield "## What was lost or doubled by faults\n"
     yield f"`{told['command']}`, commit {told['commit']}, {told['date']}; {told['circumstances']}.\n"
-    yield "| database | runs | faults | runs with something lost, double or otherwise |\n|---|---|---|---|"
+    yield "*At work* are the faults by the clock that fell while there was something left to do; others fall at points of the code. A row's log"
+    yield "is written at once, a slow stream's at its pace. Rates are events a second, as the steps say themselves, all of them on this"
+    yield "machine, in a row's best second."
+    yield ""
+    heads = ("database", "runs", "faults", "by the clock, at work", "lost, double or otherwise", "log written", "summarise", "join")
+    yield f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}"
     for database in dict.fromkeys(row["database"] for row in rows):
         own = [row for row in rows if row["database"] == database]
-        yield f"| {database} | {len(own)} | {sum(row['faults'] for row in own)} | {sum(bool(row['violations']) for row in own)} |"
+        behind = [n for row in own for n in row["behind"]]
+        written = sorted(row["written_per_s"] for row in own)
+        cells = [
+            database,
+            len(own),
+            sum(row["faults"] for row in own),
+            f"{sum(n > 0 for n in behind)} of {len(behind)}",
+            sum(bool(row["violations"]) for row in own),
+            f"{written[1]:,} to {written[-1]:,}; slow {written[0]:,}",
+            *(f"up to {max(row[rate] for row in own):,}" for rate in ("summarise_best_per_s", "join_best_per_s")),
+        ]
+        yield f"| {' | '.join(map(str, cells))} |"
     yield ""
 
 

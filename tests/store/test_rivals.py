@@ -224,6 +224,36 @@ def test_a_rival_s_correction_is_the_old_side_of_ours(empty: tuple[str, Engine])
     assert (old.label_time, [new]) == (later.label_time, found)
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_write_that_waits_for_a_rival_s_finds_out_that_it_was_overtaken(empty: tuple[str, Engine], there: bool) -> None:
+    """The rival has written the row, and commits while ours waits for it: an update (there), an insertion."""
+    url, engine = empty
+    if there:
+        join.apply(engine, JoinChange(source="t", partition=0, expected_next=None, next_offset=1, predictions=[prediction("a")]), lambda _: [])
+    other, written, done = open_database(url), threading.Event(), threading.Event()
+
+    def holds(_changes: list[OutcomeChange]) -> list[OutboxRow]:
+        written.set()
+        assert done.wait(10)
+        return []
+
+    first, second = label("a", 0.0), label("a", 1.0, label_time=T0 + 10**9)
+    rival = JoinChange(source="rival", partition=0, expected_next=None, next_offset=1, labels=[first])
+    holder = threading.Thread(target=join.apply, args=(other, rival, holds))
+    holder.start()
+    assert written.wait(10)
+    threading.Timer(0.5, done.set).start()
+    ours = JoinChange(source="s", partition=0, expected_next=None, next_offset=1, labels=[second])
+    rivals = join.Rivals()
+    changes = join.apply(engine, ours, lambda _: [], rivals=rivals)
+    holder.join()
+    other.dispose()
+    assert rivals.about
+    assert [(old.label_time if old else None, new.label_time if new else None) for old, new in changes] == (
+        [(first.label_time, second.label_time)] if there else []
+    )
+
+
 def test_where_nobody_comes_between_nothing_is_locked_or_written_twice(empty: tuple[str, Engine]) -> None:
     _, engine = empty
     statements: list[str] = []
