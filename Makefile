@@ -41,6 +41,7 @@ chaos: setup
 	@mkdir -p .driftline
 	$(BIN)/python -m tests.integration.chaos --seed $(SEED) --json .driftline/chaos.json $(ARGS)
 	$(BIN)/python -m tests.integration.recovery --json .driftline/recovery.json
+	$(BIN)/python -m tests.integration.recovery --database postgresql --json .driftline/recovery_postgresql.json
 	DRIFTLINE_CHAOS=long $(BIN)/pytest tests/integration/test_chaos.py -k blocks_end_by_the_timer
 
 poison: setup

@@ -43,6 +43,14 @@ MARKS = (
     Mark("labelled outcomes/s, PostgreSQL", "join", ("postgresql", "outcomes_per_s"), 20_000),
     Mark("labelled outcomes/s, PostgreSQL, two workers", "join", ("postgresql, 2 workers", "outcomes_per_s"), 20_000),
     *(
+        Mark(f"labelled outcomes/s as records arrive, {said}", "join", (f"{name}, as records arrive", "outcomes_per_s"), mark)
+        for said, name, mark in (
+            ("SQLite", "sqlite", 10_000),
+            ("PostgreSQL", "postgresql", 20_000),
+            ("PostgreSQL, two workers", "postgresql, 2 workers", 20_000),
+        )
+    ),
+    *(
         Mark(f"`publish` at 1,000/s, {said}: {at}, us", "publisher", ("publish", f"{where}_paced", f"{at}_us"), 1_000, at_most=True)
         for where, said in (("no_broker", "no broker ever"), ("broker", "with a broker"))
         for at in ("p99", "p99.9")
@@ -53,6 +61,7 @@ MARKS = (
     Mark("`import driftline.producers`, s", "publisher", ("import", "import_s"), 0.3, at_most=True),
 )
 _STEPS = ("summarise", "join", "detect")
+_RECOVERIES = {"sqlite": "recovery", "postgresql": "recovery_postgresql"}
 #: So many of the costliest functions of each process are told.
 _COSTLIEST = 4
 
@@ -60,7 +69,13 @@ _COSTLIEST = 4
 def page(results: Path) -> str:
     """Return the page."""
     held = {path.stem: json.loads(path.read_text()) for path in sorted(results.glob("*.json"))}
-    return _HEAD + "\n".join([*_marks(held), *_faults(held.get("chaos")), *_recovery(held.get("recovery")), *_costs(results)]) + "\n"
+    return (
+        _HEAD
+        + "\n".join(
+            [*_marks(held), *_faults(held.get("chaos")), *_recovery({name: held.get(file) for name, file in _RECOVERIES.items()}), *_costs(results)]
+        )
+        + "\n"
+    )
 
 
 def _marks(held: dict[str, Any]) -> Iterator[str]:
@@ -115,14 +130,15 @@ def _faults(told: dict[str, Any] | None) -> Iterator[str]:
     yield ""
 
 
-def _recovery(found: list[dict[str, Any]] | None) -> Iterator[str]:
-    if found is None:
+def _recovery(found: dict[str, list[dict[str, Any]] | None]) -> Iterator[str]:
+    if not any(found.values()):
         return
     yield "## How long partitions are silent\n"
     yield "`python -m tests.integration.recovery`: from the fault to the next thing that the step brings about, beside events that never stop.\n"
-    yield "| fault | step | faults | p50, s | max, s |\n|---|---|---|---|---|"
-    for row in found:
-        yield f"| {row['fault']} | {row['step']} | {row['n']} | {row['p50_s']:.1f} | {row['max_s']:.1f} |"
+    yield "| database | fault | step | faults | p50, s | max, s |\n|---|---|---|---|---|---|"
+    for database, rows in found.items():
+        for row in rows or ():
+            yield f"| {database} | {row['fault']} | {row['step']} | {row['n']} | {row['p50_s']:.1f} | {row['max_s']:.1f} |"
     yield ""
 
 

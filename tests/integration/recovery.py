@@ -165,13 +165,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure how long partitions are silent after kill -9 and SIGTERM, and print it."""
     parser = argparse.ArgumentParser(prog="python -m tests.integration.recovery", description=main.__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="faults of each kind")
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite", help="where state is kept (default: sqlite)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting under worker:, such as session_timeout=3s")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results here")
     asked = parser.parse_args(arguments)
     leave_on_sigterm()
-    with tempfile.TemporaryDirectory(prefix="driftline-recovery-") as name, own_parts(Path(name), database="sqlite") as (bootstrap, _, _parts):
+    with tempfile.TemporaryDirectory(prefix="driftline-recovery-") as name, own_parts(Path(name), database=asked.database) as (bootstrap, server, _):
         folder = Path(name) / "run"
-        with set_scene(bootstrap, f"sqlite:///{folder / 'driftline.db'}", folder, references()) as scene:
+        url = f"sqlite:///{folder / 'driftline.db'}" if server is None else server
+        with set_scene(bootstrap, url, folder, references()) as scene:
             worker = scene.tree["worker"]
             for setting in ("session_timeout", "flush_interval", "commit_interval", "block_size"):
                 worker.pop(setting)
