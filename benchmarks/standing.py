@@ -69,13 +69,8 @@ _COSTLIEST = 4
 def page(results: Path) -> str:
     """Return the page."""
     held = {path.stem: json.loads(path.read_text()) for path in sorted(results.glob("*.json"))}
-    return (
-        _HEAD
-        + "\n".join(
-            [*_marks(held), *_faults(held.get("chaos")), *_recovery({name: held.get(file) for name, file in _RECOVERIES.items()}), *_costs(results)]
-        )
-        + "\n"
-    )
+    recovery = {database: held.get(file) for database, file in _RECOVERIES.items()}
+    return _HEAD + "\n".join([*_marks(held), *_faults(held.get("chaos")), *_recovery(recovery), *_costs(results)]) + "\n"
 
 
 def _marks(held: dict[str, Any]) -> Iterator[str]:
