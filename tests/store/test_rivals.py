@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, text
 from tests import postgres as pg
 from tests.store.builders import T0, block, change, label, prediction, trigger, version
 
@@ -18,6 +18,7 @@ from driftline.store.database import migrate, open_database
 from driftline.store.join import JoinChange
 from driftline.store.outbox import OutboxRow
 from driftline.store.outcome_rows import OutcomeChange, OutcomeRow
+from driftline.store.transactions import writing
 
 
 def at_once(*tasks: Callable[[], object]) -> list[object]:
@@ -269,6 +270,47 @@ def test_where_nobody_comes_between_nothing_is_locked_or_written_twice(empty: tu
         join.apply(engine, JoinChange(source="s", partition=0, expected_next=at or None, next_offset=at + 1, **rows), lambda _: [])
     assert not locks(statements)
     assert sum("join_cursors" in statement for statement in statements) == len(batches)
+
+
+def test_a_plan_made_while_the_table_was_small_does_not_read_all_of_a_large_one(empty: tuple[str, Engine]) -> None:
+    """Statements are planned once, for any parameters, after some runs; and nothing has counted the rows since."""
+    _, engine = empty
+    with writing(engine) as conn:
+        conn.execute(text("ALTER TABLE outcomes SET (autovacuum_enabled = off)"))
+    sizes, at, n = [3] * 15 + [200] * 6, 0, 0
+    for size in sizes:
+        ids = [f"{n + i:05d}" for i in range(size)]
+        n += size
+        both: list[dict[str, Any]] = [{"predictions": [prediction(i) for i in ids]}, {"labels": [label(i) for i in ids]}]
+        for rows in both:
+            join.apply(engine, JoinChange(source="s", partition=0, expected_next=at or None, next_offset=at + 1, **rows), lambda _: [])
+            at += 1
+    engine.dispose()  # what a connection has seen is counted when it ends
+    with writing(engine) as conn:
+        conn.execute(text("SELECT pg_stat_clear_snapshot()"))
+        read, there = conn.execute(text("SELECT seq_tup_read, n_tup_ins FROM pg_stat_user_tables WHERE relname = 'outcomes'")).one()
+    assert there == n
+    assert read == 0
+
+
+def test_a_row_that_retention_takes_while_it_is_looked_for_is_made_anew(empty: tuple[str, Engine]) -> None:
+    url, engine = empty
+    join.apply(engine, JoinChange(source="t", partition=0, expected_next=None, next_offset=1, predictions=[prediction("a")]), lambda _: [])
+    other, taken = open_database(url), list[int]()
+
+    def retention(_conn: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("INSERT INTO outcomes") and not taken:
+            taken.append(outcomes.purge(other, 1 << 60))
+
+    event.listen(engine, "after_cursor_execute", retention)
+    rivals = join.Rivals()
+    rivals.met()
+    change = JoinChange(source="s", partition=0, expected_next=None, next_offset=1, labels=[label("a", 1.0)])
+    assert join.apply(engine, change, lambda _: [], rivals=rivals) == []  # the prediction is gone, its label waits for one
+    other.dispose()
+    assert taken == [1]
+    with writing(engine) as conn:
+        assert conn.execute(text("SELECT count(*), count(label) FROM outcomes")).one() == (1, 1)
 
 
 def test_after_a_meeting_rows_are_locked_first_for_a_while() -> None:

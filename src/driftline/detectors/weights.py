@@ -66,9 +66,8 @@ def _weight(reference: Reference, importance: Mapping[str, float], config: Decid
     own = told_of(config.weights, column)
     if own is not None:
         return max(own, 0.0)
-    if column.role == "outcome" and _feature(column) in PERFORMANCE:
-        alike = sum(where_of(c) == where_of(column) and _feature(c) in PERFORMANCE for c in reference.outcomes)
-        return max(PERFORMANCE_WEIGHT / alike, 1.0)
+    if _of_performance(column):
+        return max(PERFORMANCE_WEIGHT / sum(map(_of_performance, reference.outcomes)), 1.0)
     if config.weighting == "equal" or not importance or column.role != "feature":
         return 1.0
     features = sum(c.role == "feature" for c in reference.columns)
@@ -79,6 +78,11 @@ def told_of(by_name: Mapping[str, float], column: Column) -> float | None:
     """Return what the user says of a column: by its own name, of a slice by that of the whole column, or by that of the feature it is made of."""
     where, feature = where_of(column), _feature(column)
     return by_name.get(column.name, by_name.get(feature if where is None else where.column, by_name.get(feature)))
+
+
+def _of_performance(column: Column) -> bool:
+    """Say whether a column tells how good the model is. Its slices are not meant: all slices have their share together, alike."""
+    return column.role == "outcome" and _feature(column) in PERFORMANCE
 
 
 def _feature(column: Column) -> str:
@@ -94,7 +98,7 @@ def _part(column: Column, term: str) -> float:
 def preferred_bets(column: Column, terms: Sequence[str], theta: Floats) -> Floats:
     """Return how a term's weight is to be split over its bets, of the shape (terms, bets) and in proportion: 0 for those that can't be made."""
     preferred: Floats = (theta != 0).astype(np.float64)
-    if column.role != "outcome" or _feature(column) not in PERFORMANCE:
+    if not _of_performance(column):
         return preferred
     way = _WORSE_WAY | {"location": 1.0 if _feature(column) in _WORSE_MEAN else 0.0}
     worse = theta * np.array([way.get(term, 0.0) for term in terms])[:, None] > 0

@@ -137,6 +137,16 @@ def update(conn: Connection, of: Table, rows: Rows) -> None:
         _each(conn, _sqlite_update(of, names), columns)
 
 
+def keep_to_indexes(conn: Connection) -> None:
+    """Have PostgreSQL look rows up by an index or their place for the rest of the transaction, however small it believes the table to be.
+
+    A statement that is often run is planned once, for any parameters; a plan made while the table was nearly empty reads all of it for each
+    row that is looked for, until its statistics are made anew.
+    """
+    if _is_postgresql(conn):
+        conn.exec_driver_sql("SET LOCAL enable_seqscan = off")
+
+
 def version_of(conn: Connection, of: Table) -> list[ColumnElement[Any]]:
     """The columns that tell one state of a row from any other that it had or will have, read with ``BYTES``; none on SQLite, which has one writer.
 

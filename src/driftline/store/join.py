@@ -123,6 +123,7 @@ def _applied(
     where: dict[str, str | int] = {"source": change.source, "partition": change.partition}
     with bulk.overtaking(), writing(engine) as conn:
         conn.execution_options(**{BYTES: True})
+        bulk.keep_to_indexes(conn)
         moved = {"next_offset": change.next_offset, "watermark": change.watermark}
         if not advance(conn, join_cursors, where, change.expected_next, moved):
             raise StaleState(f"{change.source}[{change.partition}] is not at {change.expected_next}")
@@ -236,7 +237,11 @@ def _locked(conn: Connection, news: Mapping[Key, Halves], fresh: Mapping[Key, Ou
     """Insert those that are new, and return the rows of the others as they were, locked until the transaction ends (PostgreSQL)."""
     # Inserting first makes two joins that meet a new event at once wait for one another; a plain read would show it to neither.
     inserted = bulk.insert_returning_new(conn, outcomes, _columns(news, fresh))
-    return _read(conn, [key for key in news if key not in inserted], lock=True)
+    others = [key for key in news if key not in inserted]
+    olds = _read(conn, others, lock=True)
+    if len(olds) < len(others):  # retention took one of them in between
+        raise bulk.OvertakenError
+    return olds
 
 
 def _columns(news: Mapping[Key, Halves], fresh: Mapping[Key, OutcomeRow | None]) -> bulk.Columns:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -182,11 +182,17 @@ def column_notes(
     return tuple(msgspec.structs.replace(c, note=units.get(c.column) or _any_note(c.column, pane, pii)) if c.state == "drift" else c for c in columns)
 
 
-def unit_notes(pane: Pane, sample: Sequence[SampleRow], pii: Mapping[str, str]) -> dict[str, str]:
-    """Return the columns of features whose values look like another unit's, and what is told of each; ``sample`` are rows of ``pane``."""
-    far = (c for c in pane.layout.columns if isinstance(c, NumericColumn) and moved_far(c, pane.counts[pane.layout.slice_of(c.name)]))
-    told = {column.name: _note(column.name, "location", pane, pii, sample) for column in far}
-    return {name: note for name, note in told.items() if note}
+def far_columns(pane: Pane) -> list[str]:
+    """Return the columns of numbers that have moved as far as a change of unit moves them, at least."""
+    at = pane.layout.offsets
+    numbers = (c for c in pane.layout.columns if isinstance(c, NumericColumn))
+    return [c.name for c in numbers if moved_far(c, pane.counts[at[c.name] : at[c.name] + c.slots])]
+
+
+def unit_notes(columns: Iterable[str], pane: Pane, sample: Sequence[SampleRow], pii: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield those of the columns whose values look like another unit's, with what is told of each; ``sample`` are rows of ``pane``."""
+    told = ((name, _note(name, "location", pane, pii, sample)) for name in columns)
+    return ((name, note) for name, note in told if note)
 
 
 def _any_note(name: str, pane: Pane, pii: Mapping[str, str]) -> str:

@@ -58,7 +58,8 @@ class Digest:
         if reference is not None:
             decider, spans = self._evidence.decider(reference), spans_of([(key, cells[0])])
             columns = self._judged.of(key, reference, decider, pane, spans=spans, before=merged(before, before[0].layout) if before else None)
-            units = track.units.get(key.start, {}) if track is not None and not key.slid else {}
+            noted = track.units.get(key.start, {}) if track is not None and not key.slid else {}
+            units = {name: note for note, names in noted.items() for name in names}
             columns = column_notes(columns, pane, self._pii, units)
             columns = discreet_findings(columns, reference, self._pii)
             state = _state_of([c.state for c in columns])

@@ -51,8 +51,8 @@ class Track(msgspec.Struct, kw_only=True):
     #: The evidence at the close of the latest windows that slid by events, by end: several of them may begin together, and with a whole one.
     slid: dict[int, float] = {}
 
-    #: Columns that looked like another unit in the latest windows at their close, by start: what is told of each.
-    units: dict[int, dict[str, str]] = {}
+    #: What was told of columns that looked like another unit in the latest windows at their close, by start, and of which.
+    units: dict[int, dict[str, tuple[str, ...]]] = {}
 
     def note_close(self, start: int, evidence: float, since: int) -> None:
         """Remember the evidence at the close of a window, and forget windows from before ``since``."""
@@ -67,7 +67,7 @@ class Track(msgspec.Struct, kw_only=True):
         known = {**self.multivariate, start: told}
         self.multivariate = dict(sorted((at, value) for at, value in known.items() if at >= min(since, start))[-_MOST_JOINT:])
 
-    def note_units(self, start: int, told: Mapping[str, str], since: int) -> None:
+    def note_units(self, start: int, told: Mapping[str, tuple[str, ...]], since: int) -> None:
         """Remember which columns looked like another unit in a window at its close, and forget windows from before ``since``."""
         known = {**self.units, start: dict(told)} if told else self.units
         self.units = dict(sorted((at, value) for at, value in known.items() if at >= min(since, start))[-_MOST_JOINT:])

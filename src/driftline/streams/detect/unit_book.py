@@ -1,15 +1,19 @@
-"""Which columns of a window look like another unit's, once for each window that closes: from the rows that its panes sampled."""
+"""Which columns of a window look like another unit's, once for each whole window that closes: from the rows that its panes sampled."""
 
 from __future__ import annotations
 
-from itertools import chain
+from itertools import chain, islice
 
 from driftline.contracts.settings import ModelSettings
 from driftline.contracts.times import parse_duration
-from driftline.streams.detect.causes import unit_notes
+from driftline.detectors.sample import bottom_k
+from driftline.streams.detect.causes import MOST_CAUSES, far_columns, unit_notes
 from driftline.streams.detect.cells import Cells, merged
 from driftline.streams.detect.said import Turn
 from driftline.streams.detect.windows import Windows
+
+#: Rows that are looked at: with many more, what else has moved by a tenth of a standard deviation would hide the unit.
+_ROWS = 256
 
 
 class UnitBook:
@@ -22,15 +26,19 @@ class UnitBook:
         self._cells = cells
         self._windows = windows
 
-    def told(self, turn: Turn) -> dict[str, str]:
-        """Return what is told of such columns as a window of features closes.
+    def told(self, turn: Turn) -> dict[str, tuple[str, ...]]:
+        """Return what is told, and of which columns (no more than an alert names), as a window of features closes.
 
-        Late rows do not change it: by then panes may stand in their windows only, which have no sample.
+        Late rows do not change it: by then panes may stand in their windows only, which have no sample. Panes are read where a column has moved far.
         """
         key = turn.key
-        since = max(key.start, self._windows.reach(key))
-        panes = [cell for _, cell in self._cells.range(self._model, key.reference_id, "features", self._pane, since, key.end)]
-        if not panes:
+        whole = [cell for k, cell in self._cells.found(self._windows.made_of(key)) if not k.late]
+        if not whole or not (far := far_columns(pane := merged(whole, whole[0].layout))):
             return {}
-        sample = list(chain.from_iterable(cell.pane.sample for cell in panes))
-        return unit_notes(merged(panes, panes[0].layout), sample, self._pii)
+        since = max(key.start, self._windows.reach(key))
+        panes = self._cells.range(self._model, key.reference_id, "features", self._pane, since, key.end)
+        sample = bottom_k(chain.from_iterable(cell.pane.sample for _, cell in panes), _ROWS)
+        told: dict[str, tuple[str, ...]] = {}
+        for name, note in islice(unit_notes(far, pane, sample, self._pii), MOST_CAUSES):
+            told[note] = (*told.get(note, ()), name)
+        return told
