@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -142,6 +143,26 @@ def test_the_commands_work_together_and_the_broker_survives_the_one_that_started
         down = run(broker_app, ["down", *flags, "--json"])
         assert msgspec.json.decode(down.stdout) == up | {"running": False}
         assert "No broker runs" in run(broker_app, ["down", *flags]).stdout
+    finally:
+        stop_broker(tmp_path)
+
+
+def test_a_java_that_hangs_before_its_first_word_is_ended_and_another_one_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = start_broker(tmp_path)
+    stop_broker(tmp_path)
+    spawn, pids = kafka_local._spawn, list[int]()
+
+    def hanging_once(state_dir: Path, command: list[str], *rest: Any) -> BrokerState:
+        state = spawn(state_dir, command if pids else [sys.executable, "-c", "import time; time.sleep(600)"], *rest)
+        pids.append(state.pid)
+        return state
+
+    monkeypatch.setattr(kafka_local, "_spawn", hanging_once)
+    monkeypatch.setattr(kafka_local, "_WORD_WITHIN_S", 3.0)
+    try:
+        again = start_broker(tmp_path)
+        assert (len(pids), again.pid, again.bootstrap) == (2, pids[1], first.bootstrap)
+        assert not is_process(pids[0], "server.properties")
     finally:
         stop_broker(tmp_path)
 

@@ -7,6 +7,7 @@ in ``state.json`` in its state folder; whether that pid is still it, is asked of
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import signal
 import subprocess
@@ -33,6 +34,8 @@ from driftline.contracts.errors import SetupError
 _HEAP: Final = "512m"
 _MAIN_CLASS: Final = "kafka.Kafka"
 _SPAWN_TRIES: Final = 3
+#: A Java that has not said a word for so long (s) hangs: it was seen once, alive and with an empty log. It is ended, and another one started.
+_WORD_WITHIN_S: Final = 30.0
 
 
 class BrokerState(msgspec.Struct, frozen=True):
@@ -83,13 +86,15 @@ def start_broker(
         for attempt in range(1, _SPAWN_TRIES + 1):
             state = _spawn(state_dir, command, port, more)
             try:
-                _wait_until_it_serves(state, timeout_s)
-            except SetupError:
+                _wait_until_it_serves(state, timeout_s, word_within_s=_WORD_WITHIN_S)
+            except SetupError as error:
                 stop_process(state.pid, str(_properties(state_dir)))
                 # A free port is only free when it is looked for: another process may have taken it since.
-                if port is not None or attempt == _SPAWN_TRIES or "BindException" not in _read(Path(state.log)):
+                taken = port is None and "BindException" in _read(Path(state.log))
+                if attempt == _SPAWN_TRIES or not (taken or isinstance(error, _SilentError)):
                     raise
-                (state_dir / "state.json").unlink()
+                if taken:
+                    (state_dir / "state.json").unlink()
             else:
                 return state
     raise AssertionError  # the loop's last turn returns or raises
@@ -192,15 +197,21 @@ def _format(command: list[str], properties: Path) -> None:
         raise SetupError(msg)
 
 
-def _wait_until_it_serves(state: BrokerState, timeout_s: float) -> None:
-    argument = str(_properties(Path(state.state_dir)))
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
+class _SilentError(SetupError):
+    """A broker has started and said nothing at all."""
+
+
+def _wait_until_it_serves(state: BrokerState, timeout_s: float, *, word_within_s: float = math.inf) -> None:
+    argument, began = str(_properties(Path(state.state_dir))), time.monotonic()
+    while time.monotonic() < began + timeout_s:
         if not is_process(state.pid, argument):
             msg = f"The broker ended while it was starting; its log, {state.log}, ends:\n{tail(_read(Path(state.log)))}"
             raise SetupError(msg)
         if serves(state.bootstrap, timeout_s=2.0):
             return
+        if time.monotonic() > began + word_within_s and not _read(Path(state.log)):
+            msg = f"The broker said nothing within {word_within_s:g} s; its process {state.pid} hangs."
+            raise _SilentError(msg)
         time.sleep(0.05)
     msg = f"The broker did not serve within {timeout_s:g} s; its log, {state.log}, ends:\n{tail(_read(Path(state.log)))}"
     raise SetupError(msg)
