@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from driftline.cli.columns import ReferenceRows
 from driftline.contracts.ids import sample_hash
-from driftline.contracts.reference import GridColumn, Reference
+from driftline.contracts.reference import Reference
 from driftline.contracts.settings import ModelSettings
 from driftline.contracts.summaries import SampleRow
 from driftline.contracts.times import HOUR_MS, parse_duration
@@ -119,7 +119,7 @@ def _by_role(
     """The values of the reference's columns that there are any of, as its columns see them."""
     found: dict[str, Held] = {}
     for column in reference.columns:
-        feature = column.name if isinstance(column, GridColumn) else column.feature
+        feature = column.feature
         values = {"prediction": predictions, "score": scores}.get(column.role, features.get(feature))
         if values is not None and any(value is not None for value in values):
             found[column.name] = viewed(column, values, times)

@@ -114,6 +114,11 @@ class GridColumn(msgspec.Struct, frozen=True, kw_only=True, tag="grid"):
     counts: tuple[int, ...]
 
     @property
+    def feature(self) -> str:
+        """The name of what it is made of."""
+        return self.name
+
+    @property
     def slots(self) -> int:
         """How many slots the column owns."""
         return 2 * (len(self.edges) + 1)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from driftline.contracts.reference import GridColumn, Reference
+from driftline.contracts.reference import Reference
 from driftline.contracts.summaries import LEARNING, Counted, PaneKind, PanePart, SampleRow
 from driftline.detectors.binning import Ints
 from driftline.detectors.counting import Table, binned
@@ -225,7 +225,7 @@ def _feature_values(layout: Layout, rows: Rows) -> dict[str, Held]:
         elif column.role == "score":
             values[column.name] = rows.scores
         else:
-            feature = column.name if isinstance(column, GridColumn) else column.feature
+            feature = column.feature
             values[column.name] = viewed(column, rows.features[feature], rows.times) if feature in rows.features else [None] * len(rows)
     return values
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 
-from driftline.contracts.reference import Column, GridColumn, Reference, TermCalibration
+from driftline.contracts.reference import Column, Reference, TermCalibration
 from driftline.contracts.summaries import PaneKind, SampleRow
 from driftline.contracts.times import HOUR_MS
 from driftline.detectors.calibration import COARSEST, MIN_BLOCKS, MIN_REGIMES, MIN_ROWS
@@ -170,7 +170,7 @@ def own_rates(reference: Reference) -> dict[PaneKind, float]:
 
 
 def _tolerance(config: DeciderConfig, name: str, column: Column | None) -> float:
-    feature = name if column is None or isinstance(column, GridColumn) else column.feature
+    feature = name if column is None else column.feature
     return config.tolerances.get(name, config.tolerances.get(feature, config.tolerance))
 
 

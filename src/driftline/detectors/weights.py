@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from driftline.contracts.reference import CategoricalColumn, Column, GridColumn, Reference, where_of
+from driftline.contracts.reference import CategoricalColumn, Column, Reference, where_of
 from driftline.contracts.summaries import PaneKind
 from driftline.detectors.extras import Extra
 from driftline.detectors.moments import Floats, moments_of
@@ -76,17 +76,13 @@ def _weight(reference: Reference, importance: Mapping[str, float], config: Decid
 
 def told_of(by_name: Mapping[str, float], column: Column) -> float | None:
     """Return what the user says of a column: by its own name, of a slice by that of the whole column, or by that of the feature it is made of."""
-    where, feature = where_of(column), _feature(column)
+    where, feature = where_of(column), column.feature
     return by_name.get(column.name, by_name.get(feature if where is None else where.column, by_name.get(feature)))
 
 
 def _of_performance(column: Column) -> bool:
     """Say whether a column tells how good the model is. Its slices are not meant: all slices have their share together, alike."""
-    return column.role == "outcome" and _feature(column) in PERFORMANCE
-
-
-def _feature(column: Column) -> str:
-    return column.name if isinstance(column, GridColumn) else column.feature
+    return column.role == "outcome" and column.feature in PERFORMANCE
 
 
 def _part(column: Column, term: str) -> float:
@@ -100,7 +96,7 @@ def preferred_bets(column: Column, terms: Sequence[str], theta: Floats) -> Float
     preferred: Floats = (theta != 0).astype(np.float64)
     if not _of_performance(column):
         return preferred
-    way = _WORSE_WAY | {"location": 1.0 if _feature(column) in _WORSE_MEAN else 0.0}
+    way = _WORSE_WAY | {"location": 1.0 if column.feature in _WORSE_MEAN else 0.0}
     worse = theta * np.array([way.get(term, 0.0) for term in terms])[:, None] > 0
     preferred[worse] *= WORSE
     return preferred

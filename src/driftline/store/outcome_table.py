@@ -43,7 +43,7 @@ def merged(conn: Connection, news: Mapping[Key, Halves], judge: Judge, *, lock: 
     # As a rule one half comes at a time: nearly all of these are no outcome yet.
     whole = ((key, new) for key, new in news.items() if new.prediction is not None and new.label is not None)
     fresh = {key: outcome_of(*key, new, judge, lazily=True) for key, new in whole}
-    olds = _locked(conn, news, fresh) if lock and conn.dialect.name == "postgresql" else _found(conn, news, fresh)
+    olds = _locked(conn, news, fresh) if lock and bulk.is_postgresql(conn) else _found(conn, news, fresh)
     relabelled = _Rewrites(_LABELLED)
     rewritten = _Rewrites(COLUMNS)
     changes: list[OutcomeChange] = []

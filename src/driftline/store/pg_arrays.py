@@ -26,17 +26,24 @@ class PgArray:
     element: ClassVar[int]
 
     def __init__(self, values: Sequence[Any]) -> None:
-        nulls = None in values
-        self.raw = _HEADER.pack(1, nulls, self.element, len(values), 1) + self.body(values, nulls=nulls)
+        self.raw = _HEADER.pack(1, None in values, self.element, len(values), 1) + self.body(values)
 
     @classmethod
-    def body(cls, values: Sequence[Any], *, nulls: bool) -> bytes:
+    def body(cls, values: Sequence[Any]) -> bytes:
         """Return each value with its length before it."""
-        return b"".join(cls.cells(values, nulls=nulls))
+        return b"".join(cls.cells(values))
 
     @classmethod
-    def cells(cls, values: Sequence[Any], *, nulls: bool) -> list[bytes]:
+    def cells(cls, values: Sequence[Any]) -> list[bytes]:
         """Return each value with its length before it, one by one."""
+        if None not in values:
+            return cls.filled(values)
+        there = iter(cls.filled([v for v in values if v is not None]))
+        return [_NULL if v is None else next(there) for v in values]
+
+    @classmethod
+    def filled(cls, values: Sequence[Any]) -> list[bytes]:
+        """Return the cells of values that are none of them null."""
         raise NotImplementedError
 
 
@@ -48,20 +55,20 @@ class _Fixed(PgArray):
     cell: ClassVar[Struct]  #: a length and a value
 
     @classmethod
-    def body(cls, values: Sequence[Any], *, nulls: bool) -> bytes:
+    def body(cls, values: Sequence[Any]) -> bytes:
         """Return each value with its length before it."""
-        if nulls:
-            return super().body(values, nulls=True)
+        if None in values:
+            return super().body(values)
         filled = np.empty(len(values), [("length", ">i4"), ("value", cls.dtype)])
         filled["length"] = np.dtype(cls.dtype).itemsize
         filled["value"] = values
         return filled.tobytes()
 
     @classmethod
-    def cells(cls, values: Sequence[Any], *, nulls: bool) -> list[bytes]:
-        """Return each value with its length before it, one by one."""
+    def filled(cls, values: Sequence[Any]) -> list[bytes]:
+        """Return the cells of values that are none of them null."""
         pack, width = cls.cell.pack, cls.cell.size - 4
-        return [_NULL if v is None else pack(width, v) for v in values] if nulls else [pack(width, v) for v in values]
+        return [pack(width, v) for v in values]
 
 
 class _Bytes(PgArray):
@@ -69,10 +76,10 @@ class _Bytes(PgArray):
     oid, element = 1001, 17
 
     @classmethod
-    def cells(cls, values: Sequence[Any], *, nulls: bool) -> list[bytes]:
-        """Return each value with its length before it, one by one."""
+    def filled(cls, values: Sequence[Any]) -> list[bytes]:
+        """Return the cells of values that are none of them null."""
         pack = _LENGTH.pack
-        return [_NULL if v is None else pack(len(v)) + v for v in values] if nulls else [pack(len(v)) + v for v in values]
+        return [pack(len(v)) + v for v in values]
 
 
 class _Texts(_Bytes):
@@ -80,9 +87,9 @@ class _Texts(_Bytes):
     oid, element = 1009, 25
 
     @classmethod
-    def cells(cls, values: Sequence[Any], *, nulls: bool) -> list[bytes]:
-        """Return each value with its length before it, one by one."""
-        return super().cells([None if v is None else v.encode() for v in values] if nulls else [v.encode() for v in values], nulls=nulls)
+    def filled(cls, values: Sequence[Any]) -> list[bytes]:
+        """Return the cells of values that are none of them null."""
+        return super().filled([v.encode() for v in values])
 
 
 class _Wide(_Fixed):
@@ -136,8 +143,7 @@ def array_of(kind: TypeEngine[Any], values: Sequence[Any]) -> PgArray:
 
 def cells_of(kind: TypeEngine[Any], values: Sequence[Any]) -> list[bytes]:
     """Return the values of a column of that type, each with its length before it."""
-    nulls = None in values
-    return [_NULL] * len(values) if nulls and values.count(None) == len(values) else _array(kind).cells(values, nulls=nulls)
+    return _array(kind).cells(values)
 
 
 def _array(kind: TypeEngine[Any]) -> type[PgArray]:

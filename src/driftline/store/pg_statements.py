@@ -19,8 +19,8 @@ def arrays(of: Table, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
 
 def unnested(of: Table, names: Sequence[str]) -> Select[Any]:
     """Return the rows that the arrays are."""
-    arrays = [bindparam("all_" + name, type_=array_type(of.c[name].type)) for name in names]
-    return select(*(func.unnest(array, type_=of.c[name].type).label(name) for name, array in zip(names, arrays, strict=True)))
+    given = [bindparam("all_" + name, type_=array_type(of.c[name].type)) for name in names]
+    return select(*(func.unnest(array, type_=of.c[name].type).label(name) for name, array in zip(names, given, strict=True)))
 
 
 def insert(into: Table, names: Sequence[str]) -> postgresql.Insert:
@@ -39,6 +39,6 @@ def update_seen(of: Table, names: tuple[str, ...]) -> Executable:
 
 def kept(of: Table, name: str) -> ColumnClause[Any]:
     """Return a column that PostgreSQL itself keeps."""
-    kept: ColumnClause[Any] = column(name)
-    kept.table = of
-    return kept
+    own: ColumnClause[Any] = column(name)
+    own.table = of
+    return own

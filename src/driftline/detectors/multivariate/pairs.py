@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
-from driftline.contracts.reference import GridColumn, Reference
+from driftline.contracts.reference import Reference
 from driftline.contracts.summaries import SampleRow
 from driftline.contracts.times import HOUR_MS
 from driftline.detectors.calibration import wandering
@@ -224,7 +224,7 @@ def _bets(scorer: Scorer, left: npt.NDArray[np.int64], right: npt.NDArray[np.int
 
 def _by_column(scorer: Scorer, told: Mapping[str, float], rest: float) -> Floats:
     """Return what is said of each column, by its own name or by that of its feature."""
-    features = [c.name if isinstance(c, GridColumn) else c.feature for c in scorer.columns]
+    features = [c.feature for c in scorer.columns]
     return np.array([told.get(c.name, told.get(feature, rest)) for c, feature in zip(scorer.columns, features, strict=True)])
 
 

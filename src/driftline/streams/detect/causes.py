@@ -203,7 +203,7 @@ def _note(name: str, term: str, pane: Pane, pii: Mapping[str, str], sample: Sequ
     if name not in pane.layout.offsets:  # what is watched beside the columns
         return ""
     column = pane.layout.column(name)
-    feature = column.name if isinstance(column, GridColumn) else column.feature
+    feature = column.feature
     # The sample holds rows of every slice.
     kept = where_of(column) is None and (column.role != "feature" or rule_of(pii, feature) == "keep")
     total = int(pane.sums[2 * pane.layout.numeric.index(name)]) if name in pane.layout.numeric else 0

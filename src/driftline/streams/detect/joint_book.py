@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import chain
-
 from driftline.contracts.findings import Multivariate
 from driftline.contracts.pii import rule_of
 from driftline.contracts.reference import CategoricalColumn, NumericColumn, Reference
 from driftline.contracts.settings import ModelSettings
-from driftline.contracts.times import parse_duration
 from driftline.detectors.multivariate.joint import Joint
-from driftline.streams.detect.cells import Cells
 from driftline.streams.detect.relations import Samples
 from driftline.streams.detect.said import Said, Turn
 from driftline.streams.detect.windows import Windows
@@ -22,13 +18,10 @@ _FIRST_WINDOWS = 2
 class JointBook:
     """The reference's rows of one model, made ready while they are asked for."""
 
-    def __init__(self, model: str, settings: ModelSettings, cells: Cells, windows: Windows, samples: Samples) -> None:
-        self._model = model
+    def __init__(self, settings: ModelSettings, windows: Windows, samples: Samples) -> None:
         self._settings = settings
-        self._cells = cells
         self._windows = windows
         self._samples = samples
-        self._pane = parse_duration(settings.pane)
         self._ready: tuple[str, Joint] | None = None
 
     def told(self, turn: Turn) -> Multivariate | None:
@@ -36,13 +29,11 @@ class JointBook:
 
         What comes later, a late row or a label, does not change it: by then panes may stand in their windows only, which have no rows.
         """
-        key, asked = turn.key, self._settings.multivariate
+        asked = self._settings.multivariate
         if asked == "off" or (asked == "episodes" and not _young(turn)):
             self._ready = None  # a megabyte that nobody needs
             return None
-        since = max(key.start, self._windows.reach(key))
-        panes = self._cells.range(self._model, key.reference_id, "features", self._pane, since, key.end)
-        return self._joint(turn.reference, turn.said).compared(chain.from_iterable(cell.pane.sample for _, cell in panes))
+        return self._joint(turn.reference, turn.said).compared(self._windows.sampled(turn.key))
 
     def _joint(self, reference: Reference, said: Said) -> Joint:
         known = reference.reference_id

@@ -57,8 +57,8 @@ class ModelMonitor:
         self._relations = Relations(settings, samples)
         self._evidence = EvidenceBook(model, settings, cells, self._relations)
         self._sequential = SequentialBook(model, settings, cells)
-        self._joint = JointBook(model, settings, cells, self.windows, samples)
-        self._units = UnitBook(model, settings, cells, self.windows)
+        self._joint = JointBook(settings, self.windows, samples)
+        self._units = UnitBook(settings, cells, self.windows)
         self._digest = Digest(model, settings, self._evidence)
         self._episodes = EpisodeKeeper(model, settings, cells, self.windows, self._evidence, self._relations)
         #: What was last said of the model, for the metrics: by kind at the last closed pane, and of the last window.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -11,6 +11,8 @@ from driftline.alerts.episodes import Episode
 from driftline.alerts.policy import PolicyState
 from driftline.contracts.findings import Change, Multivariate
 from driftline.contracts.summaries import PaneKind
+
+T = TypeVar("T")
 
 #: Ended episodes and evidence of closed windows are remembered at least for so many windows, and as long as outcomes may still come: the policy looks
 #: back at the moment when outcomes are ripe, and a window is published again then.
@@ -56,21 +58,20 @@ class Track(msgspec.Struct, kw_only=True):
 
     def note_close(self, start: int, evidence: float, since: int) -> None:
         """Remember the evidence at the close of a window, and forget windows from before ``since``."""
-        self.closes = _noted(self.closes, start, evidence, since)
+        self.closes = _latest({**self.closes, start: evidence}, min(since, start), _MOST_WINDOWS)
 
     def note_slid(self, end: int, evidence: float, since: int) -> None:
         """Remember the evidence at the close of a window that slid by events, and forget those that ended before ``since``."""
-        self.slid = _noted(self.slid, end, evidence, since)
+        self.slid = _latest({**self.slid, end: evidence}, min(since, end), _MOST_WINDOWS)
 
     def note_multivariate(self, start: int, told: Multivariate, since: int) -> None:
         """Remember what a window's row sample showed at its close, and forget windows from before ``since``."""
-        known = {**self.multivariate, start: told}
-        self.multivariate = dict(sorted((at, value) for at, value in known.items() if at >= min(since, start))[-_MOST_JOINT:])
+        self.multivariate = _latest({**self.multivariate, start: told}, min(since, start), _MOST_JOINT)
 
     def note_units(self, start: int, told: Mapping[str, tuple[str, ...]], since: int) -> None:
         """Remember which columns looked like another unit in a window at its close, and forget windows from before ``since``."""
         known = {**self.units, start: dict(told)} if told else self.units
-        self.units = dict(sorted((at, value) for at, value in known.items() if at >= min(since, start))[-_MOST_JOINT:])
+        self.units = _latest(known, min(since, start), _MOST_JOINT)
 
     def note_changes(self, changes: Sequence[Change], since: int) -> None:
         """Remember what sequential detectors saw in a pane, and forget what they saw before ``since``."""
@@ -90,8 +91,8 @@ class Track(msgspec.Struct, kw_only=True):
         return [then for e in (*self.past, *self.episodes.values()) if (then := e.as_of(moment)) is not None]
 
 
-def _noted(known: Mapping[int, float], at: int, evidence: float, since: int) -> dict[int, float]:
-    return dict(sorted((moment, value) for moment, value in {**known, at: evidence}.items() if moment >= min(since, at))[-_MOST_WINDOWS:])
+def _latest(known: Mapping[int, T], since: int, most: int) -> dict[int, T]:
+    return dict(sorted((moment, told) for moment, told in known.items() if moment >= since)[-most:])
 
 
 class Step(NamedTuple):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import chain, islice
+from itertools import islice
 
 from driftline.contracts.settings import ModelSettings
-from driftline.contracts.times import parse_duration
 from driftline.detectors.sample import bottom_k
 from driftline.streams.detect.causes import MOST_CAUSES, far_columns, unit_notes
 from driftline.streams.detect.cells import Cells, merged
@@ -19,10 +18,8 @@ _ROWS = 256
 class UnitBook:
     """The units of one model's columns."""
 
-    def __init__(self, model: str, settings: ModelSettings, cells: Cells, windows: Windows) -> None:
-        self._model = model
+    def __init__(self, settings: ModelSettings, cells: Cells, windows: Windows) -> None:
         self._pii = settings.pii
-        self._pane = parse_duration(settings.pane)
         self._cells = cells
         self._windows = windows
 
@@ -31,13 +28,10 @@ class UnitBook:
 
         Late rows do not change it: by then panes may stand in their windows only, which have no sample. Panes are read where a column has moved far.
         """
-        key = turn.key
-        whole = [cell for k, cell in self._cells.found(self._windows.made_of(key)) if not k.late]
+        whole = [cell for k, cell in self._cells.found(self._windows.made_of(turn.key)) if not k.late]
         if not whole or not (far := far_columns(pane := merged(whole, whole[0].layout))):
             return {}
-        since = max(key.start, self._windows.reach(key))
-        panes = self._cells.range(self._model, key.reference_id, "features", self._pane, since, key.end)
-        sample = bottom_k(chain.from_iterable(cell.pane.sample for _, cell in panes), _ROWS)
+        sample = bottom_k(self._windows.sampled(turn.key), _ROWS)
         told: dict[str, tuple[str, ...]] = {}
         for name, note in islice(unit_notes(far, pane, sample, self._pii), MOST_CAUSES):
             told[note] = (*told.get(note, ()), name)

@@ -6,10 +6,11 @@ enough panes have closed (``filling.py``, ``stepping.py``): until then the panes
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from driftline.contracts.settings import ModelSettings, window_rule
-from driftline.contracts.summaries import PaneKind
+from driftline.contracts.summaries import PaneKind, SampleRow
 from driftline.contracts.times import parse_duration
 from driftline.store.detect_rows import PaneKey
 from driftline.streams.detect.cells import Cell, Cells
@@ -125,6 +126,12 @@ class Windows:
         if self.fillings is not None:
             return self.fillings.edge(pane.reference_id, reach(pane.start, self._pane, self._pane))
         return reach(pane.start, self._pane, self.longest)
+
+    def sampled(self, window: PaneKey) -> Iterator[SampleRow]:
+        """Yield the rows that the panes of a window of features sampled, as it closes: later they may stand in it only, which has none."""
+        since = max(window.start, self.reach(window))
+        panes = self._cells.range(window.model, window.reference_id, "features", self._pane, since, window.end)
+        return chain.from_iterable(cell.pane.sample for _, cell in panes)
 
     def horizon(self, watermark: int, wait: int) -> int:
         """Return the event time before which no pane will be asked for any more (by count: the last edge of windows before it)."""

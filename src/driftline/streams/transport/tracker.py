@@ -35,6 +35,11 @@ class _Place:
     named: Commit | None  # by the agent, in this epoch
     written: Commit | None  # what Kafka holds
 
+    @property
+    def end(self) -> int:
+        """Where the last batch ended; before the first one where the epoch begins."""
+        return self.start.offset if self.delivered is None else self.delivered
+
 
 class Tracker:
     """Epoch, positions and commits of the assigned partitions.
@@ -89,10 +94,9 @@ class Tracker:
     def deliver(self, tp: TP, next_offset: int) -> int | None:
         """Note a batch that ends before ``next_offset``; return where the one before it ended."""
         place = self._place(tp)
+        if place.end < place.read:
+            place.gaps[place.end] = place.read
         follows, place.delivered = place.delivered, next_offset
-        ended = place.start.offset if follows is None else follows
-        if ended < place.read:
-            place.gaps[ended] = place.read
         place.read = max(place.read, next_offset)
         return follows
 
@@ -113,9 +117,8 @@ class Tracker:
     def position_after(self, tp: TP, offset: int) -> int:
         """Return ``offset``, or the offset up to which the log holds no records after it."""
         place = self._place(tp)
-        last = place.start.offset if place.delivered is None else place.delivered
         # A batch that waits for the agent takes nothing back of what was said before it came.
-        return place.read if offset == last else place.gaps.get(offset, offset)
+        return place.read if offset == place.end else place.gaps.get(offset, offset)
 
     def commit_to(self, tp: TP, offset: int, epoch: int, metadata: str = "", resume_at: int | None = None) -> bool:
         """Name what may be committed: everything below ``offset`` is done with, or will be read again on purpose.
