@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.signal import lfilter
 from scipy.stats import norm
 from tests.detectors.made import Floats, numeric_column
 
-from driftline.detectors.bets import EXCESS, Bets, bets_of
+from driftline.detectors.bets import EXCESS, SHAPES, Bets, bets_of
 from driftline.detectors.moments import Moments, moments_of
 
 TAU, SD, STEP = 6.0, 0.3, 0.25
@@ -77,9 +79,68 @@ def test_a_location_that_wanders_is_no_evidence_of_a_wider_scale(moments: Moment
 
 def test_a_steady_location_tempers_no_bet_on_scale_and_no_v_becomes_less(moments: Moments) -> None:
     variance = np.array([0.0, 0.3, 0.1, 0.2, 0.4])
-    assert np.array_equal(_bets(moments, 0.05, variance).variance[1:], np.repeat(variance[1:, None], 2 * len(EXCESS), axis=1))
-    wandering = _bets(moments, 0.05, np.array([2.0, *variance[1:]])).variance
-    assert np.all(wandering[1] >= variance[1])
+    steady, wandering = (_bets(moments, 0.05, np.array([first, *variance[1:]])).variance for first in (0.0, 2.0))
+    alone = np.ones(steady.shape, np.bool_)
+    for term, bet, _ in SHAPES:
+        alone[term, bet] = False
+    assert np.array_equal(steady[alone], np.repeat(variance[:, None], 2 * len(EXCESS), axis=1)[alone])
+    assert np.all(wandering >= steady)
     # What narrows the scale is not where a location goes.
     assert np.array_equal(wandering[1, len(EXCESS) :], np.full(len(EXCESS), variance[1]))
-    assert np.array_equal(wandering[2:], np.repeat(variance[2:, None], 2 * len(EXCESS), axis=1))
+    assert np.array_equal(wandering[2:], steady[2:])
+    # A shape wanders as the moments do that it is made of.
+    shaped = steady[~alone]
+    assert np.all(shaped > variance[:3].min())
+    assert np.all(shaped < variance[:3].max())
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 0.05, 0.2])
+@given(
+    rows=st.integers(30, 3_000),
+    made=st.sampled_from(["normal", "cauchy", "exponential", "poisson"]),
+    power=st.sampled_from([1, 3]),
+    seed=st.integers(0),
+)
+def test_no_bet_on_values_wins_while_their_distribution_is_within_tolerance(tolerance: float, rows: int, made: str, power: int, seed: int) -> None:
+    """Against whatever distribution whose chi is the tolerance: E[1 + f] is at most the price."""
+    rng = np.random.default_rng(seed)
+    values = {
+        "normal": rng.standard_normal(rows),
+        "cauchy": rng.standard_cauchy(rows),
+        "exponential": rng.standard_exponential(rows),
+        "poisson": rng.poisson(3, rows).astype(np.float64),
+    }
+    column = moments_of(numeric_column("x", values[made]))
+    bets, of = _bets(column, tolerance, np.zeros(len(column.terms))), column.base[0] > 0
+    p, gain = column.p[of] / column.p[of].sum(), bets.gain[: len(column.terms) - 2][..., of]  # without unseen values and nulls
+    # The payoffs themselves point to where they win most.
+    towards = np.concatenate([p * rng.standard_normal((50, len(p))) ** power, np.expm1(gain).reshape(-1, len(p)) * p])
+    towards -= p * towards.sum(axis=1, keepdims=True)
+    chi = np.sqrt((towards**2 / p).sum(axis=1, keepdims=True))
+    shares = p + tolerance * towards / np.maximum(chi, 1e-300)
+    mean = np.exp(gain) @ shares[(shares >= 0).all(axis=1)].T
+    assert np.all(mean <= np.exp(bets.price[: len(gain)])[:, :, None] + 1e-9)
+
+
+def test_no_bet_loses_all_on_one_event(moments: Moments) -> None:
+    assert np.exp(_bets(moments, 0.05, np.zeros(len(moments.terms))).gain).min() >= 0.1 - 1e-9
+
+
+def test_where_hours_have_means_of_their_own_every_bet_is_on_moments(moments: Moments) -> None:
+    """So that a cycle says what it comes to: the payoff is what the stakes make of the moments."""
+    n = len(moments.terms)
+    bets = bets_of(moments, np.full(n, 0.05), np.zeros(n), np.ones(n, np.bool_), cyclic=True)
+    assert np.allclose(np.expm1(bets.gain), np.einsum("tbk,ks->tbs", bets.stakes, moments.phi))
+
+
+@pytest.mark.parametrize(("shift", "ratio", "events"), [(0.5, 1.0, 0.9), (1.0, 1.0, 0.95), (2.0, 1.0, 0.75), (0.0, 2**0.5, 0.65), (0.0, 2.0, 0.55)])
+def test_a_whole_change_is_seen_in_fewer_events_than_by_moments(moments: Moments, shift: float, ratio: float, events: float) -> None:
+    """What the best of the bets gains an event, against the best of those on moments alone."""
+    n = len(moments.terms)
+    values = moments.base[0] > 0
+    edges = norm.ppf(np.concatenate([[0], np.cumsum(moments.p[values] / moments.p[values].sum())[:-1], [1]]))
+    live = np.zeros(len(values))
+    live[values] = np.diff(norm.cdf((edges - shift) / ratio))
+    shaped, joint = (bets_of(moments, np.full(n, 0.05), np.zeros(n), np.ones(n, np.bool_), cyclic=cyclic) for cyclic in (False, True))
+    growth = [float((bets.gain @ live - bets.price).max()) for bets in (shaped, joint)]
+    assert growth[1] / growth[0] < events

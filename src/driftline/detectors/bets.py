@@ -1,8 +1,12 @@
 """The tolerance of each term, and the fixed grid of bets against it: no learning lag, no tuning.
 
-A bet's payoff f is a combination of moments, f = sum of theta_k phi_k with 1 + f > 0. While each moment's mean is within its tolerance, E[1 + f] is
-at most 1 + sum of |theta_k| tolerance_k: the bet's price. Most bets are on one moment. A location that moves by a standard deviation takes the
-second moment along, so that the greatest bets on it are joint ones, whose evidence grows by a fifth faster there and by a half at two.
+A bet's payoff f is a combination of moments, f = sum of theta_k phi_k with 1 + f > 0, or of the shape that a whole change has
+(``detectors.shapes``). While each moment's mean is within its tolerance, E[1 + f] of a combination is at most 1 + sum of |theta_k| tolerance_k:
+the bet's price. That of a shape is 1 + tolerance sd(f), which holds while the distribution as a whole is within tolerance.
+
+The small bets are on one moment: they tell whatever moves it. The greater ones on the location, and most on a wider scale, have a shape, and see it
+in half to nine tenths of the events. Where the reference shows a cycle, each hour has means of its own, which say what a combination of moments comes
+to but nothing of a shape; there the greatest bets on the location are joint ones (one that moves by its sd takes the second moment along).
 
 A bet is tempered by the V of what it is on; one on a wider scale also for what a wandering location does to it (``_tempers``).
 """
@@ -15,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betaincinv, ndtri
 
-from driftline.detectors.moments import Floats, Moments
+from driftline.detectors.moments import POLYNOMIALS, Floats, Moments
+from driftline.detectors.shapes import Shape, gained_by_wandering, sd_of
 
 #: Excess over the tolerance that each bet is made for, in standard deviations of the term; upwards and downwards.
 EXCESS = (0.1, 0.25, 0.5, 0.8)
@@ -24,6 +29,16 @@ BETS = 2 * len(EXCESS)
 _STAKE = 0.9
 # Location and scale in a joint bet: the best against a normal distribution that moves by its sd, seen through its ranks.
 _JOINT = (0.78, 0.265)
+#: In the place of which bet on which term: half and a whole standard deviation up and down; a scale that grows by 1.14, 1.41, 1.73.
+SHAPES = (
+    (0, 2, Shape(0.5, 1.0, 0.9)),
+    (0, 3, Shape(1.0, 1.0, 0.8)),
+    (0, 6, Shape(-0.5, 1.0, 0.9)),
+    (0, 7, Shape(-1.0, 1.0, 0.8)),
+    (1, 0, Shape(0.0, 1.3**0.5, 0.9)),
+    (1, 2, Shape(0.0, 2.0**0.5, 0.8)),
+    (1, 3, Shape(0.0, 3.0**0.5, 0.7)),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,23 +74,53 @@ def tolerances_of(
     return np.maximum(user, np.where(moments.indicator, np.maximum(upper, lower) / sd, normal))
 
 
-def bets_of(moments: Moments, tolerances: Floats, variance_hours: Floats, calibrated: npt.NDArray[np.bool_]) -> Bets:
-    """Return the bets of a column's terms. A share of nearly nothing can't fall: no bet is made on it."""
+def bets_of(moments: Moments, tolerances: Floats, variance_hours: Floats, calibrated: npt.NDArray[np.bool_], *, cyclic: bool = False) -> Bets:
+    """Return the bets of a column's terms; ``cyclic`` where the reference shows a cycle of the hours in one of them.
+
+    A share of nearly nothing can't fall: no bet is made on it.
+    """
     theta = _alone(moments, tolerances)
     payoff = theta[:, :, None] * moments.phi[:, None, :]
     price = np.abs(theta) * tolerances[:, None]
     variance = _tempers(moments, theta, tolerances, variance_hours)
     stakes = np.eye(len(moments.terms))[:, None, :] * theta[:, :, None]
+    bets = Bets(theta, np.log1p(payoff), np.log1p(price), variance, stakes)
     if moments.terms[:2] == ("location", "scale") and calibrated[:2].all():
-        # In the place of the two greatest, which the stake has cut down to little more than the ones before them.
-        for bet, sign in ((len(EXCESS) - 1, 1.0), (BETS - 1, -1.0)):
-            joint = np.array([sign * _JOINT[0], _JOINT[1]])
-            lowest = float((joint @ moments.phi[:2]).min())
-            joint *= min(1.0, _STAKE / max(-lowest, 1e-9))
-            theta[0, bet], payoff[0, bet] = joint[0], joint @ moments.phi[:2]
-            stakes[0, bet, :2] = joint
-            price[0, bet], variance[0, bet] = float(np.abs(joint) @ tolerances[:2]), float(variance_hours[:2].max())
-    return Bets(theta, np.log1p(payoff), np.log1p(price), variance, stakes)
+        (_join if cyclic else _shape)(bets, moments, tolerances, variance_hours)
+    return bets
+
+
+def _join(bets: Bets, moments: Moments, tolerances: Floats, variance_hours: Floats) -> None:
+    """Bet on location and scale at once, in the place of the two greatest on the location, which the stake cuts down to little more than others."""
+    for bet, sign in ((len(EXCESS) - 1, 1.0), (BETS - 1, -1.0)):
+        joint = np.array([sign * _JOINT[0], _JOINT[1]])
+        lowest = float((joint @ moments.phi[:2]).min())
+        joint *= min(1.0, _STAKE / max(-lowest, 1e-9))
+        bets.theta[0, bet], bets.gain[0, bet] = joint[0], np.log1p(joint @ moments.phi[:2])
+        bets.stakes[0, bet, :2] = joint
+        bets.price[0, bet], bets.variance[0, bet] = np.log1p(np.abs(joint) @ tolerances[:2]), float(variance_hours[:2].max())
+
+
+def _shape(bets: Bets, moments: Moments, tolerances: Floats, variance_hours: Floats) -> None:
+    """Bet on whole changes in the place of the greater bets.
+
+    Such a payoff wanders as the moments do that it is made of, with what is none of them as the one that wanders most. A wider one also wanders with
+    the square of the location.
+    """
+    values = moments.base[0] > 0
+    p = moments.p[values] / moments.p[values].sum()
+    of = [i for i, term in enumerate(moments.terms) if term in POLYNOMIALS]
+    phi, tolerance, wander = moments.phi[np.ix_(of, values)], float(tolerances[of].max()), variance_hours[of]
+    for term, bet, shape in SHAPES:
+        payoff = shape.payoff(p)
+        sd, held = sd_of(payoff, p), phi @ (p * payoff)
+        bets.theta[term, bet], bets.stakes[term, bet] = held[term], 0.0
+        bets.gain[term, bet, values] = np.log1p(payoff)
+        bets.price[term, bet] = price = np.log1p(tolerance * sd)
+        parts = (held / sd) ** 2
+        variance = float(parts @ wander + max(1 - parts.sum(), 0.0) * wander.max())
+        squared = gained_by_wandering(payoff, price, phi[0], p) if shape.ratio > 1 else 0.0
+        bets.variance[term, bet] = max(variance, 2 * squared * float(wander[0]))
 
 
 def _tempers(moments: Moments, theta: Floats, tolerances: Floats, variance_hours: Floats) -> Floats:

@@ -147,14 +147,14 @@ def _table(
             error=error,
         )
         known = np.array([entry is not None and entry.calibrated for entry in entries], dtype=np.bool_)
-        bets = bets_of(moments, tolerance, variance, known)
+        seasons = _seasons(entries, calendar)
+        bets = bets_of(moments, tolerance, variance, known, cyclic=bool(seasons.any()))
         weight = np.array([weights.get((kind, column.name, term), 0.0) for term in moments.terms])
         preferred = preferred_bets(column, moments.terms, bets.theta)
         mass = weight[:, None] * preferred / np.maximum(preferred.sum(axis=1, keepdims=True), 1e-300)
         terms += [(column.name, term) for term in moments.terms]
         calibrated += known.tolist()
         gain = bets.gain.reshape(-1, column.slots)
-        seasons = _seasons(entries, calendar)
         drifts = _either_side(np.einsum("tbk,hk->htb", bets.stakes, seasons))
         own = (
             moments.phi, moments.base, gain, bets.theta, bets.price, bets.variance, tolerance, variance, mass, np.expm1(bets.price), seasons, drifts,

@@ -1,0 +1,62 @@
+"""Payoffs of a likelihood ratio's own shape: what the slots would hold if normal scores moved or widened, against what they hold in the reference.
+
+A bet on one moment is the best first step towards any change of that moment. Against a whole change the likelihood ratio q / p gains as much an event
+as any bet can: its Kullback-Leibler divergence (Kelly, 1956). Values are seen through their ranks, so that the shape is that of a normal distribution
+whatever the column's own is: a payoff f with E f = 0 in the reference, and a bet like any other.
+
+No list of moments says what f comes to elsewhere. But for any distribution P of the slots (Cauchy and Schwarz)
+
+    |E_P f| <= sd(f) chi(P),    chi^2 = sum of (P - p)^2 / p,
+
+and the mean of a moment, whose sd is 1, keeps to the same bound. So 1 + tolerance sd(f) is the price of f while P is no further from the reference
+than the tolerance, in chi. For a small shift or widening chi is the effect, in standard deviations of its moment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from driftline.detectors.moments import Floats
+
+# Shifts of a wandering location, in sd, at which its part in a payoff is looked at: what is more is a drift of the location, told as that.
+_SHIFTS = np.linspace(0.05, 1.0, 20)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Normal scores with a mean of ``shift`` and a standard deviation of ``ratio``. ``part`` of it is staked, so that no event ruins the bet."""
+
+    shift: float
+    ratio: float
+    part: float
+
+    def payoff(self, p: Floats) -> Floats:
+        """Return f, part (q / p - 1), on slots in order of their values that hold the shares ``p`` (sum 1, all above 0).
+
+        The first and the last slot lie outside what the reference has seen. What they would hold is a guess (``unseen`` is the term that watches
+        them), so that their neighbours speak for them.
+
+        >>> Shape(1.0, 1.0, 1.0).payoff(np.array([0.01, 0.24, 0.25, 0.25, 0.24, 0.01])).round(2).tolist()
+        [-0.81, -0.81, -0.55, -0.15, 1.51, 1.51]
+        """
+        inner = p[1:-1].copy()
+        inner[0] += p[0]
+        inner[-1] += p[-1]
+        edges = ndtri(np.concatenate([[0.0], np.cumsum(inner)[:-1], [1.0]]))
+        ratio = np.diff(ndtr((edges - self.shift) / self.ratio)) / inner
+        return self.part * (ratio[[0, *range(len(ratio)), -1]] - 1)
+
+
+def sd_of(payoff: Floats, p: Floats) -> float:
+    """Return the standard deviation of a payoff in the reference."""
+    return float(np.sqrt(p @ payoff**2))
+
+
+def gained_by_wandering(payoff: Floats, price: float, location: Floats, p: Floats) -> float:
+    """Return what a bet wins an event, at the most, for each square of a shift of the location (``location``: its phi), beyond its price."""
+    tilted = p * np.exp(_SHIFTS[:, None] * location)
+    tilted /= tilted.sum(axis=1, keepdims=True)
+    return max(float(((np.log1p(tilted @ payoff) - price) / _SHIFTS**2).max()), 0.0)
