@@ -1,9 +1,9 @@
 """The decider: has anything changed that matters? One answer for all terms, under one budget of false alarms.
 
-Tempered e-detectors in Shiryaev-Roberts form (Shin, Ramdas and Rinaldo, 2023). While each term's mean is within its
-tolerance, for each bet theta
+Tempered e-detectors in Shiryaev-Roberts form (Shin, Ramdas and Rinaldo, 2023). While a column is within
+its tolerance, for each bet f (of a single moment theta phi, at the price of |theta| tolerance: ``detectors.bets``)
 
-    log e = eta * [ sum_b n_b log(1 + theta phi(b)) - n log(1 + |theta| tolerance) ]        E[e | past] <= 1
+    log e = eta * [ sum_b n_b log(1 + f(b)) - n log(1 + price) ]        E[e | past] <= 1
     R     = (R + hours * weight) * e        W = max(W, 0) + log e
 
 so the sum of R over all terms and bets, whose weights sum to 1, grows no faster than the clock on average: the mean

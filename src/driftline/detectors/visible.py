@@ -1,10 +1,10 @@
 """How small a shift one term's evidence would still notice, at the rate at which events come now. Pure.
 
-While a shift of effect d (E phi = d) lasts, a bet theta's evidence grows on average by
+While a shift of effect d (E phi = d) lasts, the evidence of a bet f grows on average by
 
-    g = eta rate [ E log(1 + theta phi) - log(1 + |theta| tolerance) ]   an hour,      eta = 1 / (1 + V rate)
+    g = eta rate [ E log(1 + f) - price ]   an hour,      eta = 1 / (1 + V rate)
 
-(of a joint bet, the payoff and price of all its moments: ``detectors.bets``). From the mass w that is put in each hour, R' = w + g R gives
+(``detectors.bets``; of a bet on one moment f = theta phi, and the price is log(1 + |theta| tolerance)). From the mass w that is put in each hour, R' = w + g R gives
 R(T) = w (exp(g T) - 1) / g, and the alarm wants R >= budget and a CUSUM of log 20, so it comes on average after
 
     T = max( log(1 + budget g / w) / g,  log 20 / g )   hours, with the best of the bets,
@@ -29,8 +29,8 @@ from driftline.detectors.multivariate.pairs import TERM, PairTable
 from driftline.detectors.terms import TermTable
 
 FORMULA = (
-    "a shift is visible within T hours if T >= max(log(1 + budget g / w) / g, log 20 / g) for one of the bets theta, "
-    "g = eta rate [E log(1 + theta phi) - log(1 + |theta| tolerance)], eta = 1 / (1 + V rate), w the bet's start mass per hour, "
+    "a shift is visible within T hours if T >= max(log(1 + budget g / w) / g, log 20 / g) for one of the bets f, "
+    "g = eta rate [E log(1 + f) - log(1 + what f may come to within tolerance)], eta = 1 / (1 + V rate), w the bet's start mass per hour, "
     "E over the reference tilted to that effect"
 )
 
