@@ -29,14 +29,13 @@ BETS = 2 * len(EXCESS)
 _STAKE = 0.9
 # Location and scale in a joint bet: the best against a normal distribution that moves by its sd, seen through its ranks.
 _JOINT = (0.78, 0.265)
-#: In the place of which bet on which term: half and a whole standard deviation up and down; a scale that grows by 1.14, 1.41, 1.73.
+#: In the place of which bet on which term: half and a whole standard deviation up and down; a scale that grows by 1.41 and 1.73.
 SHAPES = (
     (0, 2, Shape(0.5, 1.0, 0.9)),
     (0, 3, Shape(1.0, 1.0, 0.8)),
     (0, 6, Shape(-0.5, 1.0, 0.9)),
     (0, 7, Shape(-1.0, 1.0, 0.8)),
-    (1, 0, Shape(0.0, 1.3**0.5, 0.9)),
-    (1, 2, Shape(0.0, 2.0**0.5, 0.8)),
+    (1, 2, Shape(0.0, 2.0**0.5, 0.6)),
     (1, 3, Shape(0.0, 3.0**0.5, 0.7)),
 )
 
