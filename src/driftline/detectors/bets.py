@@ -4,8 +4,8 @@ A bet's payoff f is a combination of moments, f = sum of theta_k phi_k with 1 + 
 (``detectors.shapes``). While each moment's mean is within its tolerance, E[1 + f] of a combination is at most 1 + sum of |theta_k| tolerance_k:
 the bet's price. That of a shape is 1 + tolerance sd(f), which holds while the distribution as a whole is within tolerance.
 
-The small bets are on one moment: they tell whatever moves it. The greater ones on the location, and most on a wider scale, have a shape, and see it
-in half to nine tenths of the events. Where the reference shows a cycle, each hour has means of its own, which say what a combination of moments comes
+The small bets are on one moment: they tell whatever moves it. The greater ones on the location and on a wider scale have a shape, and see it in three
+fifths to nine tenths of the events. Where the reference shows a cycle, each hour has means of its own, which say what a combination of moments comes
 to but nothing of a shape; there the greatest bets on the location are joint ones (one that moves by its sd takes the second moment along).
 
 A bet is tempered by the V of what it is on; one on a wider scale also for what a wandering location does to it (``_tempers``).

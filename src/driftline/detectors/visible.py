@@ -4,8 +4,8 @@ While a shift of effect d (E phi = d) lasts, the evidence of a bet f grows on av
 
     g = eta rate [ E log(1 + f) - price ]   an hour,      eta = 1 / (1 + V rate)
 
-(``detectors.bets``; of a bet on one moment f = theta phi, and the price is log(1 + |theta| tolerance)). From the mass w that is put in each hour, R' = w + g R gives
-R(T) = w (exp(g T) - 1) / g, and the alarm wants R >= budget and a CUSUM of log 20, so it comes on average after
+(``detectors.bets``; of a bet on one moment f = theta phi, and the price is log(1 + |theta| tolerance)). From the mass w that is put in each hour,
+R' = w + g R gives R(T) = w (exp(g T) - 1) / g, and the alarm wants R >= budget and a CUSUM of log 20, so it comes on average after
 
     T = max( log(1 + budget g / w) / g,  log 20 / g )   hours, with the best of the bets,
 
