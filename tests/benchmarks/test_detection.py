@@ -179,7 +179,7 @@ def test_the_interval_of_a_median_is_the_narrowest_that_covers_it(n: int) -> Non
 
 def test_the_page_tells_what_is_broken_and_who_is_faster() -> None:
     quiet, loud = (asdict(t) for t in measure([(OURS[0], 0.2), (Watcher("clock", _clock, 100), 100)], SMALL, (1,)))
-    quick = {**asdict(measure([(OURS[0], 0.2)], SMALL_DRIFT, (1,))[0]), "delay_median": 50.0}
+    quick = {**asdict(measure([(OURS[0], 0.2)], SMALL_DRIFT, (1,))[0]), "delay_median": 50.0, "delay_interval": [40.0, 60.0]}
     slow = {**quick, "delay_median": 400.0}
     about = {"group": "columns", "tuned_on": "iid", "per_hour": 0.0}
     streams = {
@@ -200,7 +200,7 @@ def test_the_page_tells_what_is_broken_and_who_is_faster() -> None:
     assert "- Ours: `c`, commit abc" in made
     assert "- **a null**, driftline: 30 where 0.03 are allowed" in made
     assert f"- **{MARKS[0][0]}**: ours 400 / 400 / -; adwin 50." in made
-    assert f"| {MARKS[0][0]} | 200 | 400 (40 to 40) | 400 (40 to 40) | 1 | **no** |" in made
+    assert f"| {MARKS[0][0]} | 200 | 400 (40 to 60) | 400 (40 to 60) | 1 | **no** |" in made
     assert "can't / 400" in made
 
 
