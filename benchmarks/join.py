@@ -44,6 +44,7 @@ from driftline.store.database import migrate, open_database
 from driftline.store.join import JoinChange
 from driftline.store.outbox import OutboxRow
 from driftline.store.outcome_rows import OutcomeChange
+from driftline.streams.giving_way import Way
 from driftline.streams.joining import CountedAs, delta_rows, read_labels
 from driftline.streams.predictions import Poll, PredictionReader
 from driftline.streams.references import ReferenceBook
@@ -145,18 +146,19 @@ class Turns:
 class Half:
     """What one of the step's two halves does with its batches, and how long each part took."""
 
-    def __init__(self, engine: Engine, settings: Settings, book: ReferenceBook, sql: SqlThread, partition: int) -> None:
+    def __init__(self, engine: Engine, settings: Settings, book: ReferenceBook, sql: SqlThread, way: Way, *, partition: int) -> None:
         self._engine = engine
         self._partition = partition
         self._settings = settings
         self._book = book
         self._sql = sql
+        self._way = way
         self.spent = {"read": 0.0, "apply": 0.0, "deltas": 0.0}
 
     async def take(self, topic: str, read: Callable[[Sequence[Any], Settings], Poll], batches: Sequence[list[Record]], turns: Turns) -> None:
         """Take batches in, one after the other."""
         position = None
-        judge, rivals = CountedAs(self._settings, self._book), join.Rivals()
+        judge = CountedAs(self._settings, self._book)
         for i, records in enumerate(batches):
             await turns.come(topic, i)
             poll = await asyncio.to_thread(self._timed, "read", read, records, self._settings)
@@ -170,7 +172,8 @@ class Half:
                 labels=poll.labels,
             )
             said = partial(self._said, source=topic, sequence=following)
-            await self._sql.run(self._timed, "apply", join.apply, self._engine, change, said, judge, rivals)
+            async with self._way.turn(len(poll.predictions), len(poll.labels)):
+                await self._sql.run(self._timed, "apply", join.apply, self._engine, change, said, judge, self._way.rivals)
             position = following
             await turns.done(topic)
 
@@ -201,10 +204,10 @@ def measure(engine: Engine, batches: list[tuple[str, list[Record]]], settings: S
     """Take both topics in as the step does: each half reads in a thread aside; SQL has as many threads, and the collector is spared, as there."""
     book = ReferenceBook()
     book.add([reference()])
-    first, second = two_threads(engine)
+    (first, second), way = two_threads(engine), Way()
     halves: dict[str, tuple[Callable[[Sequence[Any], Settings], Poll], Half]] = {
-        "inference-events": (PredictionReader(), Half(engine, settings, book, first, partition)),
-        "label-events": (read_labels, Half(engine, settings, book, second, partition)),
+        "inference-events": (PredictionReader(), Half(engine, settings, book, first, way, partition=partition)),
+        "label-events": (read_labels, Half(engine, settings, book, second, way, partition=partition)),
     }
     spare_collector()
 

@@ -163,7 +163,9 @@ def test_joins_that_meet_the_same_events_at_once_lose_no_change_and_never_wait_i
     assert len(final) > 200
 
 
-def overtaken(url: str, rows: dict[str, Any], rival: dict[str, Any]) -> tuple[list[str], list[OutcomeChange], list[OutcomeRow]]:
+def overtaken(
+    url: str, rows: dict[str, Any], rival: dict[str, Any], rivals: join.Rivals | None = None
+) -> tuple[list[str], list[OutcomeChange], list[OutcomeRow]]:
     """Join ``rows`` while a rival's are committed between their being looked for and written; return statements, changes, outcomes."""
     engine, other = open_database(url), open_database(url)
     statements: list[str] = []
@@ -181,7 +183,7 @@ def overtaken(url: str, rows: dict[str, Any], rival: dict[str, Any]) -> tuple[li
         told.append(made)
         return []
 
-    changes = join.apply(engine, change, says)
+    changes = join.apply(engine, change, says, rivals=rivals)
     assert told == [changes]  # said once, of the transaction that was committed
     found = list(outcomes.ripe_rows(engine, "m", since=0, until=1 << 60, known_by=1 << 60))
     engine.dispose()
@@ -211,6 +213,17 @@ def test_a_rival_s_row_is_merged_though_it_came_after_it_was_looked_for(empty: t
     assert locks(statements)
     assert [new for _, new in changes] == found
     assert len(found) == 1
+
+
+def test_who_was_overtaken_locks_first_though_the_other_half_has_let_it_ahead_meanwhile(empty: tuple[str, Engine]) -> None:
+    class Parting(join.Rivals):
+        def met(self) -> None:
+            super().met()
+            self.parted()
+
+    statements, changes, found = overtaken(empty[0], {"predictions": [prediction("a")]}, {"labels": [label("a")]}, Parting())
+    assert locks(statements)
+    assert [new for _, new in changes] == found
 
 
 def test_a_rival_s_correction_is_the_old_side_of_ours(empty: tuple[str, Engine]) -> None:
@@ -323,3 +336,12 @@ def test_after_a_meeting_rows_are_locked_first_for_a_while() -> None:
     wary = sum(about)
     assert about == [False, *[True] * wary, *[False] * (100 - wary)]
     assert 10 < wary < 100
+
+
+def test_of_two_that_parted_neither_locks_first() -> None:
+    rivals = join.Rivals()
+    rivals.met()
+    rivals.parted()
+    assert not rivals.about
+    rivals.met()
+    assert rivals.about

@@ -47,10 +47,11 @@ class JoinChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rivals:
-    """What one of the join's halves remembers of the others: whether they meet its events at the same time.
+    """What a worker's halves of the join remember of others: whether they meet the same events at the same time.
 
     As a rule nobody does, and rows are locked by being written. While a backlog is caught up with, predictions and their labels may come at once:
-    after such a meeting the next transactions lock their rows first, which costs half as much again, but need not be done twice.
+    after such a meeting the next transactions lock their rows first, which costs half as much again, but need not be done twice. Both halves may
+    write it at once: what is lost by that costs time only.
     """
 
     def __init__(self) -> None:
@@ -68,6 +69,10 @@ class Rivals:
     def passed(self) -> None:
         """Note a transaction that nobody disturbed."""
         self._wary = max(0, self._wary - 1)
+
+    def parted(self) -> None:
+        """Note that one of two who met lets the other go ahead."""
+        self._wary = 0
 
 
 def apply(
@@ -93,9 +98,9 @@ def apply(
         news[key] = halves if there is None else merge(there, halves)
     news = {key: news[key] for key in sorted(news)}
     rivals = rivals or Rivals()
-    for _ in range(_ATTEMPTS):
+    for again in range(_ATTEMPTS):
         try:
-            changes = _applied(engine, change, news, deltas, judge, lock=rivals.about)
+            changes = _applied(engine, change, news, deltas, judge, lock=again > 0 or rivals.about)
         except seen_rows.OvertakenError:
             rivals.met()
         else:

@@ -23,6 +23,7 @@ from driftline.store.outcome_rows import OutcomeChange
 from driftline.streams.admission import Admission
 from driftline.streams.continuity import Continuity, Fit
 from driftline.streams.dead_letters import letter_row
+from driftline.streams.giving_way import Way
 from driftline.streams.joining import CountedAs, delta_rows, read_labels
 from driftline.streams.letting_go import OldOutcomes
 from driftline.streams.predictions import Poll, PredictionReader
@@ -47,7 +48,7 @@ _MORE_FOLLOW = 256
 class Join:
     """Glue for one of the two source topics."""
 
-    def __init__(self, app: DriftApp, settings: Settings, engine: Engine, sql: SqlThread, *, topic: Topic, read: Read) -> None:
+    def __init__(self, app: DriftApp, settings: Settings, engine: Engine, sql: SqlThread, way: Way, *, topic: Topic, read: Read) -> None:
         self._app = app
         self._settings = settings
         self._engine = engine
@@ -63,7 +64,7 @@ class Join:
         self._told_at = 0.0
         self._continuity = Continuity()
         self._old = OldOutcomes(sql, engine, self._source, parse_duration(settings.retention.outcomes))
-        self._rivals = join.Rivals()
+        self._way = way
         self._working = asyncio.Lock()
         teller = ProgressTeller(f"join/{self._source}", settings.kafka.partitions, self._publisher)
         self._progress = SourceProgress(app, self._topic, teller, parse_duration(settings.worker.idle_timeout))
@@ -103,7 +104,8 @@ class Join:
             if records:
                 try:
                     said, judge = partial(self._said, batch.tp, batch.next, poll.rejected), CountedAs(self._settings, self._feed.book)
-                    changes = await self._sql.run(join.apply, self._engine, change, said, judge, self._rivals)
+                    async with self._way.turn(len(poll.predictions), len(poll.labels)):
+                        changes = await self._sql.run(join.apply, self._engine, change, said, judge, self._way.rivals)
                 except StaleState as error:
                     self._app.consumer.rewind(str(error))
                     return
@@ -174,8 +176,8 @@ class Join:
 
 def joins(app: DriftApp, settings: Settings, engine: Engine) -> tuple[Join, Join]:
     """Return the two halves of the join: predictions and labels."""
-    first, second = two_threads(engine)
+    (first, second), way = two_threads(engine), Way()
     return (
-        Join(app, settings, engine, first, topic=INFERENCE_EVENTS, read=PredictionReader()),
-        Join(app, settings, engine, second, topic=LABEL_EVENTS, read=read_labels),
+        Join(app, settings, engine, first, way, topic=INFERENCE_EVENTS, read=PredictionReader()),
+        Join(app, settings, engine, second, way, topic=LABEL_EVENTS, read=read_labels),
     )
