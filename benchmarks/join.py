@@ -3,8 +3,8 @@
 ``python benchmarks/join.py --rows 60000 --out benchmarks/results/join.json``. A labelled outcome is one prediction and one label, each read, merged
 and committed; of 10 labels one comes before its prediction, one is corrected and one in 50 withdrawn. PostgreSQL is started for the run, durable
 (``fsync`` on). It has as many writers as there are workers, each with partitions of its own, and is measured with one and with two; SQLite has one.
-As a backlog comes, both topics at once, so that nearly every label meets its prediction on the way; and as records arrive, no label before what was
-published earlier is in.
+As a backlog comes, both topics at once, so that nearly every label would meet its prediction on the way (labels give way, as in the step); and as
+records arrive, no label before what was published earlier is in.
 """
 
 from __future__ import annotations
