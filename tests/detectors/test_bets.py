@@ -46,8 +46,9 @@ def _long_run(wandering: Floats) -> float:
     return 240 * float(days.var())
 
 
-def _bets(moments: Moments, tolerance: float, variance: Floats) -> Bets:
-    return bets_of(moments, np.full(len(moments.terms), tolerance), variance, np.ones(len(moments.terms), np.bool_))
+def _bets(moments: Moments, tolerance: float, variance: Floats, *, independent: bool = False) -> Bets:
+    n = len(moments.terms)
+    return bets_of(moments, np.full(n, tolerance), variance, np.ones(n, np.bool_), independent=independent)
 
 
 def _means(moments: Moments, bets: Bets, variance: Floats, live: Floats, rate: float) -> Floats:
@@ -79,19 +80,19 @@ def test_a_location_that_wanders_is_no_evidence_of_a_wider_scale(moments: Moment
 
 def test_a_steady_location_tempers_no_bet_on_scale_and_no_v_becomes_less(moments: Moments) -> None:
     variance = np.array([0.0, 0.3, 0.1, 0.2, 0.4])
-    steady, wandering = (_bets(moments, 0.05, np.array([first, *variance[1:]])).variance for first in (0.0, 2.0))
-    alone = np.ones(steady.shape, np.bool_)
-    for term, bet, _ in SHAPES:
-        alone[term, bet] = False
-    assert np.array_equal(steady[alone], np.repeat(variance[:, None], 2 * len(EXCESS), axis=1)[alone])
-    assert np.all(wandering >= steady)
+    assert np.array_equal(_bets(moments, 0.05, variance).variance[1:], np.repeat(variance[1:, None], 2 * len(EXCESS), axis=1))
+    wandering = _bets(moments, 0.05, np.array([2.0, *variance[1:]])).variance
+    assert np.all(wandering[1] >= variance[1])
     # What narrows the scale is not where a location goes.
     assert np.array_equal(wandering[1, len(EXCESS) :], np.full(len(EXCESS), variance[1]))
-    assert np.array_equal(wandering[2:], steady[2:])
-    # A shape wanders as the moments do that it is made of.
-    shaped = steady[~alone]
-    assert np.all(shaped > variance[:3].min())
-    assert np.all(shaped < variance[:3].max())
+    assert np.array_equal(wandering[2:], np.repeat(variance[2:, None], 2 * len(EXCESS), axis=1))
+
+
+def test_a_shape_wanders_as_the_moments_do_that_it_is_made_of(moments: Moments) -> None:
+    variance = np.array([0.01, 0.3, 0.1, 0.2, 0.4])
+    shaped = _bets(moments, 0.05, variance, independent=True).variance
+    for term, bet, _ in SHAPES:
+        assert variance[:3].min() < shaped[term, bet] < variance[:3].max()
 
 
 @pytest.mark.parametrize("tolerance", [0.0, 0.05, 0.2])
@@ -111,7 +112,7 @@ def test_no_bet_on_values_wins_while_their_distribution_is_within_tolerance(tole
         "poisson": rng.poisson(3, rows).astype(np.float64),
     }
     column = moments_of(numeric_column("x", values[made]))
-    bets, of = _bets(column, tolerance, np.zeros(len(column.terms))), column.base[0] > 0
+    bets, of = _bets(column, tolerance, np.zeros(len(column.terms)), independent=True), column.base[0] > 0
     p, gain = column.p[of] / column.p[of].sum(), bets.gain[: len(column.terms) - 2][..., of]  # without unseen values and nulls
     # The payoffs themselves point to where they win most.
     towards = np.concatenate([p * rng.standard_normal((50, len(p))) ** power, np.expm1(gain).reshape(-1, len(p)) * p])
@@ -122,25 +123,24 @@ def test_no_bet_on_values_wins_while_their_distribution_is_within_tolerance(tole
     assert np.all(mean <= np.exp(bets.price[: len(gain)])[:, :, None] + 1e-9)
 
 
-def test_no_bet_loses_all_on_one_event(moments: Moments) -> None:
-    assert np.exp(_bets(moments, 0.05, np.zeros(len(moments.terms))).gain).min() >= 0.1 - 1e-9
+@pytest.mark.parametrize("independent", [True, False])
+def test_no_bet_loses_all_on_one_event(moments: Moments, independent: bool) -> None:
+    assert np.exp(_bets(moments, 0.05, np.zeros(len(moments.terms)), independent=independent).gain).min() >= 0.1 - 1e-9
 
 
-def test_where_hours_have_means_of_their_own_every_bet_is_on_moments(moments: Moments) -> None:
+def test_where_rows_depend_on_each_other_every_bet_is_on_moments(moments: Moments) -> None:
     """So that a cycle says what it comes to: the payoff is what the stakes make of the moments."""
-    n = len(moments.terms)
-    bets = bets_of(moments, np.full(n, 0.05), np.zeros(n), np.ones(n, np.bool_), cyclic=True)
+    bets = _bets(moments, 0.05, np.zeros(len(moments.terms)))
     assert np.allclose(np.expm1(bets.gain), np.einsum("tbk,ks->tbs", bets.stakes, moments.phi))
 
 
 @pytest.mark.parametrize(("shift", "ratio", "events"), [(0.5, 1.0, 0.9), (1.0, 1.0, 0.95), (2.0, 1.0, 0.75), (0.0, 2**0.5, 0.65), (0.0, 2.0, 0.55)])
 def test_a_whole_change_is_seen_in_fewer_events_than_by_moments(moments: Moments, shift: float, ratio: float, events: float) -> None:
     """What the best of the bets gains an event, against the best of those on moments alone."""
-    n = len(moments.terms)
     values = moments.base[0] > 0
     edges = norm.ppf(np.concatenate([[0], np.cumsum(moments.p[values] / moments.p[values].sum())[:-1], [1]]))
     live = np.zeros(len(values))
     live[values] = np.diff(norm.cdf((edges - shift) / ratio))
-    shaped, joint = (bets_of(moments, np.full(n, 0.05), np.zeros(n), np.ones(n, np.bool_), cyclic=cyclic) for cyclic in (False, True))
+    shaped, joint = (_bets(moments, 0.05, np.zeros(len(moments.terms)), independent=independent) for independent in (True, False))
     growth = [float((bets.gain @ live - bets.price).max()) for bets in (shaped, joint)]
     assert growth[1] / growth[0] < events

@@ -5,8 +5,9 @@ A bet's payoff f is a combination of moments, f = sum of theta_k phi_k with 1 + 
 the bet's price. That of a shape is 1 + tolerance sd(f), which holds while the distribution as a whole is within tolerance.
 
 The small bets are on one moment: they tell whatever moves it. The greater ones on the location and on a wider scale have a shape, and see it in three
-fifths to nine tenths of the events. Where the reference shows a cycle, each hour has means of its own, which say what a combination of moments comes
-to but nothing of a shape; there the greatest bets on the location are joint ones (one that moves by its sd takes the second moment along).
+fifths to nine tenths of the events, where rows are as good as independent. How a shape wanders nobody has measured, and it is more than its moments
+do where rare values come in bursts. So elsewhere the greatest bets on the location are joint ones (one that moves by its sd takes the second moment
+along).
 
 A bet is tempered by the V of what it is on; one on a wider scale also for what a wandering location does to it (``_tempers``).
 """
@@ -20,7 +21,7 @@ import numpy.typing as npt
 from scipy.special import betaincinv, ndtri
 
 from driftline.detectors.moments import POLYNOMIALS, Floats, Moments
-from driftline.detectors.shapes import Shape, gained_by_wandering, sd_of
+from driftline.detectors.shapes import Shape, sd_of
 
 #: Excess over the tolerance that each bet is made for, in standard deviations of the term; upwards and downwards.
 EXCESS = (0.1, 0.25, 0.5, 0.8)
@@ -73,8 +74,8 @@ def tolerances_of(
     return np.maximum(user, np.where(moments.indicator, np.maximum(upper, lower) / sd, normal))
 
 
-def bets_of(moments: Moments, tolerances: Floats, variance_hours: Floats, calibrated: npt.NDArray[np.bool_], *, cyclic: bool = False) -> Bets:
-    """Return the bets of a column's terms; ``cyclic`` where the reference shows a cycle of the hours in one of them.
+def bets_of(moments: Moments, tolerances: Floats, variance_hours: Floats, calibrated: npt.NDArray[np.bool_], *, independent: bool = False) -> Bets:
+    """Return the bets of a column's terms; ``independent`` where one row says nothing of the next.
 
     A share of nearly nothing can't fall: no bet is made on it.
     """
@@ -85,7 +86,7 @@ def bets_of(moments: Moments, tolerances: Floats, variance_hours: Floats, calibr
     stakes = np.eye(len(moments.terms))[:, None, :] * theta[:, :, None]
     bets = Bets(theta, np.log1p(payoff), np.log1p(price), variance, stakes)
     if moments.terms[:2] == ("location", "scale") and calibrated[:2].all():
-        (_join if cyclic else _shape)(bets, moments, tolerances, variance_hours)
+        (_shape if independent else _join)(bets, moments, tolerances, variance_hours)
     return bets
 
 
@@ -103,8 +104,7 @@ def _join(bets: Bets, moments: Moments, tolerances: Floats, variance_hours: Floa
 def _shape(bets: Bets, moments: Moments, tolerances: Floats, variance_hours: Floats) -> None:
     """Bet on whole changes in the place of the greater bets.
 
-    Such a payoff wanders as the moments do that it is made of, with what is none of them as the one that wanders most. A wider one also wanders with
-    the square of the location.
+    V of such a payoff is that of the moments that it is made of; of what is none of them, the greatest.
     """
     values = moments.base[0] > 0
     p = moments.p[values] / moments.p[values].sum()
@@ -115,11 +115,9 @@ def _shape(bets: Bets, moments: Moments, tolerances: Floats, variance_hours: Flo
         sd, held = sd_of(payoff, p), phi @ (p * payoff)
         bets.theta[term, bet], bets.stakes[term, bet] = held[term], 0.0
         bets.gain[term, bet, values] = np.log1p(payoff)
-        bets.price[term, bet] = price = np.log1p(tolerance * sd)
+        bets.price[term, bet] = np.log1p(tolerance * sd)
         parts = (held / sd) ** 2
-        variance = float(parts @ wander + max(1 - parts.sum(), 0.0) * wander.max())
-        squared = gained_by_wandering(payoff, price, phi[0], p) if shape.ratio > 1 else 0.0
-        bets.variance[term, bet] = max(variance, 2 * squared * float(wander[0]))
+        bets.variance[term, bet] = float(parts @ wander + max(1 - parts.sum(), 0.0) * wander.max())
 
 
 def _tempers(moments: Moments, theta: Floats, tolerances: Floats, variance_hours: Floats) -> Floats:

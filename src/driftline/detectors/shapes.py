@@ -21,9 +21,6 @@ from scipy.special import ndtr, ndtri
 
 from driftline.detectors.moments import Floats
 
-# Shifts of a wandering location, in sd, at which its part in a payoff is looked at: what is more is a drift of the location, told as that.
-_SHIFTS = np.linspace(0.05, 1.0, 20)
-
 
 @dataclass(frozen=True)
 class Shape:
@@ -53,10 +50,3 @@ class Shape:
 def sd_of(payoff: Floats, p: Floats) -> float:
     """Return the standard deviation of a payoff in the reference."""
     return float(np.sqrt(p @ payoff**2))
-
-
-def gained_by_wandering(payoff: Floats, price: float, location: Floats, p: Floats) -> float:
-    """Return what a bet wins an event, at the most, for each square of a shift of the location (``location``: its phi), beyond its price."""
-    tilted = p * np.exp(_SHIFTS[:, None] * location)
-    tilted /= tilted.sum(axis=1, keepdims=True)
-    return max(float(((np.log1p(tilted @ payoff) - price) / _SHIFTS**2).max()), 0.0)

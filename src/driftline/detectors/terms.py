@@ -17,11 +17,13 @@ from driftline.contracts.times import HOUR_MS
 from driftline.detectors.bets import BETS, bets_of, tolerances_of
 from driftline.detectors.calendar import share_of_hours
 from driftline.detectors.extras import Extra
-from driftline.detectors.moments import Floats, moments_of
+from driftline.detectors.moments import POLYNOMIALS, Floats, moments_of
 from driftline.detectors.weights import KINDS, SLICE_SHARE, preferred_bets, shares, told_of
 
 #: Probability that the reference's own error exceeds a tolerance, over all terms together.
 REFERENCE_RISK = 0.05
+# Rows are as good as independent where what they share tempers evidence by less than half at the reference's own rate.
+_INDEPENDENT = 1.0
 _PARTS = ("phi", "base", "gain", "theta", "price", "bet_variance", "tolerance", "variance", "mass", "cost", "seasons", "drifts")
 
 
@@ -148,7 +150,8 @@ def _table(
         )
         known = np.array([entry is not None and entry.calibrated for entry in entries], dtype=np.bool_)
         seasons = _seasons(entries, calendar)
-        bets = bets_of(moments, tolerance, variance, known, cyclic=bool(seasons.any()))
+        independent = not seasons.any() and bool((variance * n < _INDEPENDENT * span)[: len(POLYNOMIALS)].all())
+        bets = bets_of(moments, tolerance, variance, known, independent=independent)
         weight = np.array([weights.get((kind, column.name, term), 0.0) for term in moments.terms])
         preferred = preferred_bets(column, moments.terms, bets.theta)
         mass = weight[:, None] * preferred / np.maximum(preferred.sum(axis=1, keepdims=True), 1e-300)
