@@ -31,12 +31,12 @@ def _wandering(hours: float, paths: int, rng: np.random.Generator) -> Floats:
     return found
 
 
-def _shares(moments: Moments) -> Floats:
-    """Shares of the slots at each shift of ``GRID``, of values that have unit variance over all regimes: (shifts, slots)."""
+def _shares(moments: Moments, shifts: Floats = GRID, sd: float = np.sqrt(1 - SD**2)) -> Floats:
+    """Shares of the slots at each of the shifts, (shifts, slots); by default of values that have unit variance over all regimes."""
     values = moments.base[0] > 0
     edges = norm.ppf(np.concatenate([[0], np.cumsum(moments.p[values] / moments.p[values].sum())[:-1], [1]]))
-    shares = np.zeros((len(GRID), len(values)))
-    shares[:, values] = np.diff(norm.cdf((edges - GRID[:, None]) / np.sqrt(1 - SD**2)), axis=1)
+    shares = np.zeros((len(shifts), len(values)))
+    shares[:, values] = np.diff(norm.cdf((edges - shifts[:, None]) / sd), axis=1)
     return shares
 
 
@@ -137,10 +137,7 @@ def test_where_rows_depend_on_each_other_every_bet_is_on_moments(moments: Moment
 @pytest.mark.parametrize(("shift", "ratio", "events"), [(0.5, 1.0, 0.9), (1.0, 1.0, 0.95), (2.0, 1.0, 0.75), (0.0, 2**0.5, 0.65), (0.0, 2.0, 0.55)])
 def test_a_whole_change_is_seen_in_fewer_events_than_by_moments(moments: Moments, shift: float, ratio: float, events: float) -> None:
     """What the best of the bets gains an event, against the best of those on moments alone."""
-    values = moments.base[0] > 0
-    edges = norm.ppf(np.concatenate([[0], np.cumsum(moments.p[values] / moments.p[values].sum())[:-1], [1]]))
-    live = np.zeros(len(values))
-    live[values] = np.diff(norm.cdf((edges - shift) / ratio))
+    live = _shares(moments, np.array([shift]), ratio)[0]
     shaped, joint = (_bets(moments, 0.05, np.zeros(len(moments.terms)), independent=independent) for independent in (True, False))
     growth = [float((bets.gain @ live - bets.price).max()) for bets in (shaped, joint)]
     assert growth[1] / growth[0] < events

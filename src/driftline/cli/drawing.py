@@ -119,8 +119,7 @@ def _by_role(
     """The values of the reference's columns that there are any of, as its columns see them."""
     found: dict[str, Held] = {}
     for column in reference.columns:
-        feature = column.feature
-        values = {"prediction": predictions, "score": scores}.get(column.role, features.get(feature))
+        values = {"prediction": predictions, "score": scores}.get(column.role, features.get(column.feature))
         if values is not None and any(value is not None for value in values):
             found[column.name] = viewed(column, values, times)
     return found

@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betaincinv, ndtri
 
-from driftline.detectors.moments import POLYNOMIALS, Floats, Moments
-from driftline.detectors.shapes import Shape, sd_of
+from driftline.detectors.moments import Floats, Moments
+from driftline.detectors.shapes import Shape, payoffs
 
 #: Excess over the tolerance that each bet is made for, in standard deviations of the term; upwards and downwards.
 EXCESS = (0.1, 0.25, 0.5, 0.8)
@@ -108,13 +108,13 @@ def _shape(bets: Bets, moments: Moments, tolerances: Floats, variance_hours: Flo
     """
     values = moments.base[0] > 0
     p = moments.p[values] / moments.p[values].sum()
-    of = [i for i, term in enumerate(moments.terms) if term in POLYNOMIALS]
-    phi, tolerance, wander = moments.phi[np.ix_(of, values)], float(tolerances[of].max()), variance_hours[of]
-    for term, bet, shape in SHAPES:
-        payoff = shape.payoff(p)
-        sd, held = sd_of(payoff, p), phi @ (p * payoff)
+    of = ~moments.indicator
+    tolerance, wander = float(tolerances[of].max()), variance_hours[of]
+    payoff = payoffs([shape for *_, shape in SHAPES], p)
+    made_of = (payoff * p) @ moments.phi[of][:, values].T
+    for (term, bet, _), f, sd, held in zip(SHAPES, payoff, np.sqrt(payoff**2 @ p), made_of, strict=True):
         bets.theta[term, bet], bets.stakes[term, bet] = held[term], 0.0
-        bets.gain[term, bet, values] = np.log1p(payoff)
+        bets.gain[term, bet, values] = np.log1p(f)
         bets.price[term, bet] = np.log1p(tolerance * sd)
         parts = (held / sd) ** 2
         bets.variance[term, bet] = float(parts @ wander + max(1 - parts.sum(), 0.0) * wander.max())

@@ -14,6 +14,7 @@ than the tolerance, in chi. For a small shift or widening chi is the effect, in 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,23 +31,20 @@ class Shape:
     ratio: float
     part: float
 
-    def payoff(self, p: Floats) -> Floats:
-        """Return f, part (q / p - 1), on slots in order of their values that hold the shares ``p`` (sum 1, all above 0).
 
-        The first and the last slot lie outside what the reference has seen. What they would hold is a guess (``unseen`` is the term that watches
-        them), so that their neighbours speak for them.
+def payoffs(shapes: Sequence[Shape], p: Floats) -> Floats:
+    """Return f = part (q / p - 1) of each shape, (shapes, slots), on slots in order of their values that hold the shares ``p`` (sum 1, all above 0).
 
-        >>> Shape(1.0, 1.0, 1.0).payoff(np.array([0.01, 0.24, 0.25, 0.25, 0.24, 0.01])).round(2).tolist()
-        [-0.81, -0.81, -0.55, -0.15, 1.51, 1.51]
-        """
-        inner = p[1:-1].copy()
-        inner[0] += p[0]
-        inner[-1] += p[-1]
-        edges = ndtri(np.concatenate([[0.0], np.cumsum(inner)[:-1], [1.0]]))
-        ratio = np.diff(ndtr((edges - self.shift) / self.ratio)) / inner
-        return self.part * (ratio[[0, *range(len(ratio)), -1]] - 1)
+    The first and the last slot lie outside what the reference has seen. What they would hold is a guess (``unseen`` is the term that watches
+    them), so that their neighbours speak for them.
 
-
-def sd_of(payoff: Floats, p: Floats) -> float:
-    """Return the standard deviation of a payoff in the reference."""
-    return float(np.sqrt(p @ payoff**2))
+    >>> payoffs([Shape(1.0, 1.0, 1.0)], np.array([0.01, 0.24, 0.25, 0.25, 0.24, 0.01])).round(2).tolist()
+    [[-0.81, -0.81, -0.55, -0.15, 1.51, 1.51]]
+    """
+    inner = p[1:-1].copy()
+    inner[0] += p[0]
+    inner[-1] += p[-1]
+    edges = ndtri(np.concatenate([[0.0], np.cumsum(inner)[:-1], [1.0]]))
+    shift, ratio, part = np.array([(shape.shift, shape.ratio, shape.part) for shape in shapes]).T[:, :, None]
+    moved = np.diff(ndtr((edges - shift) / ratio), axis=1)
+    return np.pad(part * (moved / inner - 1), ((0, 0), (1, 1)), mode="edge")

@@ -106,7 +106,7 @@ def test_a_drift_everywhere_names_the_column_and_no_slice(tmp_path: Path) -> Non
 
 
 def test_a_drift_of_all_others_is_told_so(tmp_path: Path) -> None:
-    alerts, _, _ = _said(tmp_path, _reference(), lambda carrier: np.where(np.isin(carrier, ["WN", "B6"]), -1.5, 0.0))
+    alerts, _, _ = _said(tmp_path, _reference(), lambda carrier: np.where(np.isin(carrier, ["WN", "B6"]), -2.0, 0.0))
     assert "distance is lower by" in alerts[0].sentence
     assert "only where carrier is any other" in alerts[0].sentence
 

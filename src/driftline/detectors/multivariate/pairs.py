@@ -224,8 +224,7 @@ def _bets(scorer: Scorer, left: npt.NDArray[np.int64], right: npt.NDArray[np.int
 
 def _by_column(scorer: Scorer, told: Mapping[str, float], rest: float) -> Floats:
     """Return what is said of each column, by its own name or by that of its feature."""
-    features = [c.feature for c in scorer.columns]
-    return np.array([told.get(c.name, told.get(feature, rest)) for c, feature in zip(scorer.columns, features, strict=True)])
+    return np.array([told.get(c.name, told.get(c.feature, rest)) for c in scorer.columns])
 
 
 def _columns_wandering(reference: Reference, scorer: Scorer) -> tuple[Floats, Mask]:
