@@ -55,7 +55,7 @@ def run(bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ru
     """The whole stream through two processes of each step, published in two goes, each batch in another codec."""
     folder = tmp_path_factory.mktemp("end-to-end")
     database = f"sqlite:///{folder / 'driftline.db'}"
-    with set_scene(bootstrap, database, folder, references(), idle_timeout="6s") as scene:
+    with set_scene(bootstrap, database, folder, references(), idle_timeout="12s") as scene:
         stream = [*_ahead(), *records(PLAN)]
         third = len(stream) // 3
         with Steps(scene.tree, folder) as steps:

@@ -36,7 +36,9 @@ def _histories(draw: st.DrawFn, partitions: int = 2) -> list[Progress]:
                     position, floor = position + step, floor + draw(st.integers(0, step))
                     watermark += draw(st.integers(0, 50))
                     newest = max(newest, watermark + draw(st.integers(0, 20)))
-                lane.append(Progress(source, p, partitions, position, watermark, floor, draw(st.booleans()), newest))
+                idle = draw(st.booleans())
+                woken_from = draw(st.none() | st.integers(0, watermark)) if step and not idle else None
+                lane.append(Progress(source, p, partitions, position, watermark, floor, idle, newest, woken_from=woken_from))
             lanes.append(lane)
     order = draw(st.permutations([i for i, lane in enumerate(lanes) for _ in lane]))
     return [lanes[i].pop(0) for i in order]
@@ -81,7 +83,8 @@ def test_old_news_of_a_zombie_or_repeated_changes_nothing(history: list[Progress
     for told in history:
         # What was said at an earlier position, or at this one and less idle.
         if told.position < latest[told.source, told.partition].position or data.draw(st.booleans()):
-            clock.advance(told if told.position < latest[told.source, told.partition].position else replace(told, idle=False))
+            last = latest[told.source, told.partition]
+            clock.advance(told if told.position < last.position else replace(told, idle=False, woken_from=last.woken_from))
             assert _state(clock) == before
 
 
@@ -109,7 +112,7 @@ def test_a_clock_that_was_stored_goes_on_where_it_stood(history: list[Progress])
 def test_while_nobody_is_idle_a_watermark_never_goes_back(history: list[Progress]) -> None:
     clock, last = SourceClock(), (0, 0)
     for told in history:
-        clock.advance(replace(told, idle=False))
+        clock.advance(replace(told, idle=False, woken_from=None))
         now = (clock.watermark(FEATURE_SOURCES)[0], clock.watermark(OUTCOME_SOURCES)[0])
         assert now[0] >= last[0]
         assert now[1] >= last[1]
@@ -153,6 +156,35 @@ def test_where_all_are_idle_the_greatest_holds() -> None:
 def test_progress_told_again_at_the_same_position_does_not_end_idleness() -> None:
     clock = _clock([_told(0), _told(1, watermark=10, idle=True), _told(1, watermark=10)])
     assert clock.watermark(FEATURE_SOURCES) == (100, True)
+
+
+def test_who_comes_back_alone_moves_no_time_until_it_has_been_back_for_long_enough() -> None:
+    clock = _clock([_told(0, idle=True), _told(1, watermark=10, idle=True)])
+    clock.advance(_told(0, position=2, watermark=900, woken_from=100))
+    assert clock.watermark(FEATURE_SOURCES) == (100, True)
+    clock.advance(_told(0, position=2, watermark=900))
+    assert clock.watermark(FEATURE_SOURCES) == (900, True)
+
+
+def test_who_comes_back_to_others_that_never_left_counts_at_once() -> None:
+    clock = _clock([_told(0, position=9, watermark=500), _told(1, watermark=10, idle=True)])
+    clock.advance(_told(1, position=2, watermark=400, woken_from=10))
+    assert clock.watermark(FEATURE_SOURCES) == (400, False)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 500)), min_size=1, max_size=30), st.data())
+def test_partitions_that_come_back_together_never_overtake_one_another(reads: list[tuple[int, int]], data: st.DataObject) -> None:
+    """A night's quiet, then each partition is read on, in whatever order, each at first as one that has only just come back."""
+    clock = _clock([replace(_told(p, watermark=100 + p, idle=True), partitions=4) for p in range(4)])
+    slept = dict.fromkeys(range(4), 100)
+    back: dict[int, tuple[int, int]] = {}
+    for p, on in reads:
+        position, watermark = back.get(p, (1, 100 + p))
+        assert clock.watermark(FEATURE_SOURCES)[0] <= max(103, watermark), "what is read now belongs to no pane that has closed"
+        back[p] = position + 1, watermark + on
+        # Once all are back the time of their coming back is over, as it comes.
+        over = len(back) == len(slept) and data.draw(st.booleans())
+        clock.advance(replace(_told(p, *back[p]), partitions=4, woken_from=None if over else 100 + p))
 
 
 def test_a_topic_that_has_grown_waits_for_its_new_partitions() -> None:

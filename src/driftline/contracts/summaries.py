@@ -106,6 +106,9 @@ class Progress(msgspec.Struct, array_like=True, tag="progress"):
     ``floor``: every block that starts below it is final and already acknowledged by this topic. ``idle`` says that the partition had been read to
     its end for the idle timeout, as of a clock read before the broker was asked, ``quiet`` for how long (ms): no event moves the clock of a log
     that has gone quiet, and this is the word of one that may. ``newest`` is the greatest event time met, skew included.
+
+    ``woken_from`` is the watermark with which the partition was idle, while it has only just come back: alone, or with others that have too, it moves
+    no time yet, since those that are idle still may be about to come back with events that are no newer.
     """
 
     source: Name
@@ -117,6 +120,7 @@ class Progress(msgspec.Struct, array_like=True, tag="progress"):
     idle: bool
     newest: Natural
     quiet: Natural = 0
+    woken_from: Natural | None = None
 
 
 SummaryMessage = BlockSummary | OutcomeDelta | Progress

@@ -69,9 +69,9 @@ def positions(target: Target) -> list[Position]:
 
 
 def _source(progress: Progress) -> dict[str, object]:
-    """The quiet of a source is not kept: its owner tells of it again, and it ends with the next record."""
+    """The quiet of a source is not kept, nor that it has only just come back: its owner tells of either again, and both are over soon."""
     row = asdict(progress)
-    del row["quiet"]
+    del row["quiet"], row["woken_from"]
     return row
 
 

@@ -19,6 +19,8 @@ class Reached:
     watermark: int
     floor: int = 0
     newest: int = 0
+    #: The watermark with which it was idle, while it has only just come back.
+    woken_from: int | None = None
 
 
 class IdleWatch:
@@ -59,7 +61,7 @@ class ProgressTeller:
 
     def __init__(self, source: str, partitions: int, publisher: Publisher) -> None:
         self._source = source
-        self._partitions = partitions
+        self.partitions = partitions
         self._publisher = publisher
         self._told: dict[int, Reached] = {}
 
@@ -74,6 +76,7 @@ class ProgressTeller:
         await self._publisher.send(self._messages(partition, reached, idle=True, quiet=quiet))
 
     def _messages(self, partition: int, r: Reached, *, idle: bool, quiet: int = 0) -> list[Message]:
-        progress = Progress(self._source, partition, self._partitions, r.position, r.watermark, r.floor, idle, max(r.newest, r.watermark), quiet)
+        newest = max(r.newest, r.watermark)
+        progress = Progress(self._source, partition, self.partitions, r.position, r.watermark, r.floor, idle, newest, quiet, r.woken_from)
         value = encode_summary(progress)
-        return [Message(SUMMARIES.name, b"", value, q) for q in range(self._partitions)]
+        return [Message(SUMMARIES.name, b"", value, q) for q in range(self.partitions)]

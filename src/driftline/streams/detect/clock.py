@@ -21,7 +21,8 @@ class SourceClock:
     """The latest progress of every source partition.
 
     A watermark is the least over the partitions of the greatest event time of each. A partition that had been read to its end for the idle timeout is
-    left out; if all were, nothing is on its way and the greatest of them all holds. Until every partition has been heard of there is none (0).
+    left out; if all were, nothing is on its way and the greatest of them all holds, also while those that come back have only just done so: what the
+    first of them brings must not close what the next will belong to. Until every partition has been heard of there is none (0).
     """
 
     def __init__(self, progress: Iterable[Progress] = ()) -> None:
@@ -42,6 +43,7 @@ class SourceClock:
                 floor=max(told.floor, known.floor),
                 idle=told.idle if newer else (told.idle or known.idle) if same else known.idle,
                 quiet=told.quiet if newer else max(told.quiet, known.quiet) if same else known.quiet,
+                woken_from=told.woken_from if newer or (same and told.woken_from is None) else known.woken_from,
                 partitions=told.partitions if newer or same else known.partitions,
             )
         self._known[key] = told
@@ -90,7 +92,7 @@ class SourceClock:
         known = [told for (s, _), told in self._known.items() if s == source]
         if not known or len(known) < max(told.partitions for told in known):
             return 0, False
-        busy = [told.watermark for told in known if not told.idle]
-        if busy:
-            return min(busy), len(busy) < len(known)
-        return max(told.watermark for told in known), True
+        busy = [told for told in known if not told.idle]
+        if any(told.woken_from is None for told in busy):
+            return min(told.watermark for told in busy), len(busy) < len(known)
+        return max(told.watermark if told.woken_from is None else told.woken_from for told in known), True
