@@ -111,14 +111,14 @@ def _faults(told: dict[str, Any] | None) -> Iterator[str]:
     for database in dict.fromkeys(row["database"] for row in rows):
         own = [row for row in rows if row["database"] == database]
         behind = [n for row in own for n in row["behind"]]
-        written = sorted(row["written_per_s"] for row in own)
+        paced, written = (sorted(row["written_per_s"] for row in own if ("slow" in row["fault"]) is slow) for slow in (True, False))
         cells = [
             database,
             len(own),
             sum(row["faults"] for row in own),
             f"{sum(n > 0 for n in behind)} of {len(behind)}",
             sum(bool(row["violations"]) for row in own),
-            f"{written[1]:,} to {written[-1]:,}; slow {written[0]:,}",
+            f"{written[0]:,} to {written[-1]:,}; slow {paced[0]:,}",
             *(f"up to {max(row[rate] for row in own):,}" for rate in ("summarise_best_per_s", "join_best_per_s")),
         ]
         yield f"| {' | '.join(map(str, cells))} |"

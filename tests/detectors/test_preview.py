@@ -6,11 +6,13 @@ import pytest
 from tests.detectors.made import START, autoregressive
 
 from driftline.contracts.reference import Reference
+from driftline.contracts.settings import ModelSettings
 from driftline.contracts.times import DAY_MS, HOUR_MS
 from driftline.detectors.decider import Decider, DeciderConfig
 from driftline.detectors.layout import layout_of
 from driftline.detectors.preview import own_rates, term_previews, traffic_preview
 from driftline.detectors.reference import build_reference
+from driftline.detectors.slicing import Slicing
 from driftline.detectors.terms import term_tables
 from driftline.detectors.whole import Whole
 
@@ -41,6 +43,19 @@ def reference() -> Reference:
         scores=rng.random(N),
         labels=[int(y) if i % 4 == 0 else None for i, y in enumerate(labels)],
     )
+
+
+def test_a_slice_and_a_part_of_a_feature_are_told_with_the_tolerance_that_they_are_judged_by() -> None:
+    rng = np.random.default_rng(1)
+    features = {"steady": rng.standard_normal(N), "colour": rng.choice(["red", "green"], N).tolist()}
+    slicing = Slicing.of(ModelSettings(slices={"colour": 2}))
+    made = build_reference(
+        model="m", version="1", task="classification", effective_from=0, origin="built", times=TIMES, features=features, slicing=slicing
+    )
+    told = term_previews(Whole.of(made, DeciderConfig(720.0, 0.2, tolerances={"steady": 0.5}), ()), own_rates(made))
+    assert {t.tolerance_set for t in told if t.column.startswith("steady")} == {0.5}
+    assert sum(t.column.startswith("steady") and t.column != "steady" for t in told) >= 2
+    assert all(t.tolerance == max(t.tolerance_set, t.tolerance_reference) for t in told)
 
 
 def test_weights_are_shared_out_and_every_term_is_told(reference: Reference) -> None:

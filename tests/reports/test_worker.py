@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 from tests.reports.world import HOUR, ONSET, migrated, opened, pane_rows, reference_of, samples, settings, stored
@@ -20,6 +21,8 @@ from driftline.reports.rows import Table
 from driftline.reports.worker import run_reports
 from driftline.store import reports
 from driftline.store.episodes import Episode
+from driftline.store.tables import episodes
+from driftline.store.transactions import writing
 
 ONE = stable_id("episode", "one")
 FEATURES: dict[str, list[object]] = {"x": [float(i % 50) for i in range(500)], "c": ["ab"[i % 2] for i in range(500)]}
@@ -67,6 +70,29 @@ def test_every_episode_gets_one_report_where_the_settings_say(made: Settings, mo
     assert Path(report.html).read_text(encoding="utf-8") == "<html>page</html>"
     assert Path(str(report.json)).read_bytes() == b"{}"
     assert sorted(path.suffix for path in Path(report.html).parent.iterdir()) == [".html", ".html", ".json", ".json"]
+    engine.dispose()
+
+
+def test_a_report_goes_with_its_episode_and_what_lies_elsewhere_stays(made: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    engine, _ = migrated(made), Rendering(monkeypatch)
+    _world(engine, "one", "two")
+    run_reports(made, once=True)
+    kept, gone = reports.get(engine, stable_id("episode", "two")), reports.get(engine, ONE)
+    assert kept is not None
+    assert gone is not None
+    elsewhere = tmp_path / "elsewhere.html"
+    elsewhere.write_text("before the folder was moved")
+    reports.put(engine, replace(gone, json=str(elsewhere)))
+    with writing(engine) as conn:
+        conn.execute(episodes.delete().where(episodes.c.episode_id == ONE))
+    for _ in range(2):  # also where the row stayed and the files are gone
+        run_reports(made, once=True)
+        assert reports.get(engine, ONE) is None
+        assert reports.get(engine, kept.episode_id) == kept
+        assert not Path(str(gone.html)).exists()
+        assert Path(str(kept.html)).exists()
+        assert elsewhere.exists()
+        reports.put(engine, gone)
     engine.dispose()
 
 

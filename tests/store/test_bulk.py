@@ -62,23 +62,6 @@ def test_upserting_keeps_the_greatest_of_a_column(engine: Engine) -> None:
         assert state() == expected
 
 
-def test_updating_sets_the_columns_named_of_the_rows_there(engine: Engine) -> None:
-    blob = bytes(range(256))
-    with writing(engine) as conn:
-        bulk.insert_new(conn, outcomes, [row("a", prediction=blob), row("b", prediction=b"")])
-        key = {"model": "m"}
-        bulk.update(
-            conn,
-            outcomes,
-            [
-                {**key, "event_id": "a", "label_time": None},
-                {**key, "event_id": "b", "label_time": 1 << 60},
-                {**key, "event_id": "absent", "label_time": 2},
-            ],
-        )
-    assert everything(engine) == [("a", T0, blob, None), ("b", T0, b"", 1 << 60)]
-
-
 def test_deleting_takes_whole_keys(engine: Engine) -> None:
     keys = [
         {"q": 0, "model": "m", "reference_id": "r", "kind": "features", "width": 5, "start": start, "late": late}
@@ -106,6 +89,6 @@ def test_among_takes_any_number_of_values(engine: Engine, n: int) -> None:
 
 def test_nothing_to_write_is_no_statement(engine: Engine) -> None:
     with writing(engine) as conn:
-        for operation in (bulk.insert_new, bulk.upsert, bulk.update, bulk.delete):
+        for operation in (bulk.insert_new, bulk.upsert, bulk.delete):
             operation(conn, outcomes, [])
     assert everything(engine) == []

@@ -226,7 +226,7 @@ def _story(frame: _Frame, effect: TermEffect) -> TermStory:
         low=effect.low if there else None,
         high=effect.high if there else None,
         tolerance=effect.tolerance,
-        tolerance_set=frame.config.tolerances.get(effect.column, frame.config.tolerance),
+        tolerance_set=frame.config.tolerance_of(frame.column),
         tolerance_reference=float(frame.bare.tolerance[i]),
         calibrated=effect.calibrated,
         variance_hours=float(frame.table.variance[i]),

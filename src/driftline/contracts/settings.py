@@ -230,7 +230,7 @@ class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     findings: str = "365d"
     #: The logged closings of panes, which a replay follows.
     closings: str = "90d"
-    #: Episodes that have ended, with their alerts.
+    #: Episodes that have ended, with their alerts and reports.
     alerts: str = "730d"
 
 

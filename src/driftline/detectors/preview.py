@@ -15,7 +15,7 @@ from driftline.detectors.calibration import COARSEST, MIN_BLOCKS, MIN_REGIMES, M
 from driftline.detectors.decider import GATE
 from driftline.detectors.moments import moments_of
 from driftline.detectors.multivariate.pairs import TERM
-from driftline.detectors.terms import DeciderConfig, TermTable, term_tables
+from driftline.detectors.terms import TermTable, term_tables
 from driftline.detectors.visible import HORIZONS, Visible, Watch, visible
 from driftline.detectors.weights import shares
 from driftline.detectors.whole import Whole, pair_name
@@ -151,7 +151,7 @@ def term_previews(whole: Whole, rates: Mapping[PaneKind, float]) -> tuple[TermPr
                     weight=float(table.mass[i].sum()),
                     rate=rate,
                     tolerance=float(table.tolerance[i]),
-                    tolerance_set=_tolerance(config, name, column),
+                    tolerance_set=config.tolerances.get(name, config.tolerance) if column is None else config.tolerance_of(column),
                     tolerance_reference=float(bare[kind].tolerance[i]),
                     variance_hours=float(table.variance[i]),
                     calibrated=calibrated,
@@ -167,11 +167,6 @@ def own_rates(reference: Reference) -> dict[PaneKind, float]:
     hours = (reference.span_end - reference.span_start) / HOUR_MS
     counted = max((sum(c.counts) for c in reference.outcomes), default=0)
     return {"features": reference.rows / hours, "outcomes": counted / hours} if hours > 0 else {"features": 0.0, "outcomes": 0.0}
-
-
-def _tolerance(config: DeciderConfig, name: str, column: Column | None) -> float:
-    feature = name if column is None else column.feature
-    return config.tolerances.get(name, config.tolerances.get(feature, config.tolerance))
 
 
 def _rows(column: Column | None, term: str) -> tuple[int, int]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from driftline.contracts.reference import Reference, TermCalibration, where_of
+from driftline.contracts.reference import Column, Reference, TermCalibration, where_of
 from driftline.contracts.settings import ModelSettings, budget_hours
 from driftline.contracts.summaries import PaneKind
 from driftline.contracts.times import HOUR_MS
@@ -55,6 +55,11 @@ class DeciderConfig:
             weighting=settings.weighting,
             volume_tolerance=settings.volume_tolerance,
         )
+
+    def tolerance_of(self, column: Column) -> float:
+        """Return the tolerance that the user set for a column, by whichever of its names, else for all."""
+        told = told_of(self.tolerances, column)
+        return self.tolerance if told is None else told
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,11 +142,10 @@ def _table(
         entries = [calibrations.get((column.name, term)) for term in moments.terms]
         variance = np.array([entry.variance_hours if entry else 0.0 for entry in entries])
         n = moments.base @ np.asarray(column.counts, np.float64)
-        told = told_of(config.tolerances, column)
         error = np.array([(entry.season_error if entry else None) or 0.0 for entry in entries])
         tolerance = tolerances_of(
             moments,
-            config.tolerance if told is None else told,
+            config.tolerance_of(column),
             n,
             variance,
             span,

@@ -36,6 +36,7 @@ Beat = Callable[[str | None], None]
 
 _POLL_S = 1.0
 _RETRY_S = 5.0
+_LET_GO_S = 60.0
 #: Times that an episode may end the process before it is given up.
 _ATTEMPTS = 3
 #: The streams go first.
@@ -81,6 +82,7 @@ class _Worker:
         self._folder = Path(settings.reports.folder).resolve()
         #: Whether a signal may break in: only while a report is being computed.
         self.busy = False
+        self._look_again = 0.0
 
     def run(self, stop: threading.Event, beat: Beat, *, once: bool) -> None:
         while not stop.is_set():
@@ -90,6 +92,7 @@ class _Worker:
                 if episodes:
                     self._report(episodes[0])
                     continue
+                self._let_go()
             except OperationalError as error:
                 if once:
                     raise
@@ -114,6 +117,21 @@ class _Worker:
             fields = {"event": "reported", "model": episode.model, "episode_id": episode.episode_id}
             took = time.monotonic() - begun
             log.info("Report on episode %s of %s in %.1f s: %s", episode.episode_id, episode.model, took, report.html, extra={"fields": fields})
+
+    def _let_go(self) -> None:
+        """Delete what retention left behind: a report goes with its episode. Files elsewhere than in the folder as it is set now are left alone."""
+        now = time.monotonic()
+        if now < self._look_again:
+            return
+        over = reports.left_over(self._engine)
+        for path in (Path(named) for report in over for named in (report.html, report.json) if named is not None):
+            if path.is_relative_to(self._folder):
+                path.unlink(missing_ok=True)
+        if over:
+            reports.forget(self._engine, over)
+            log.info("%d reports let go of with their episodes (retention.alerts).", len(over), extra={"fields": {"event": "let-go", "n": len(over)}})
+        else:
+            self._look_again = now + _LET_GO_S
 
     def _judged(self, episode: Episode) -> Report:
         try:

@@ -81,20 +81,6 @@ def upsert(conn: Connection, into: Table, rows: Collection[Row], *, unless_newer
         sqlite_statements.run(conn, sqlite_statements.upsert(into, names, unless_newer), columns)
 
 
-def update(conn: Connection, of: Table, rows: Rows) -> None:
-    """Set the columns that the rows name besides the primary key."""
-    if not (columns := _columns(of, rows)):
-        return
-    names = tuple(columns)
-    if is_postgresql(conn):
-        keys = [c.name for c in of.primary_key]
-        new = pg_statements.unnested(of, names).subquery("new")
-        here = and_(*(of.c[name] == new.c[name] for name in keys))
-        conn.execute(of.update().values({name: new.c[name] for name in names if name not in keys}).where(here), pg_statements.arrays(of, columns))
-    else:
-        sqlite_statements.run(conn, sqlite_statements.update(of, names), columns)
-
-
 def delete(conn: Connection, of: Table, rows: Collection[Row]) -> None:
     """Delete the rows with these primary keys."""
     if not (columns := _columns(of, rows)):

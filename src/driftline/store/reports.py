@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -36,6 +37,19 @@ def get(target: Target, episode_id: str) -> Report | None:
     with reading(target) as conn:
         row = conn.execute(select(t).where(t.c.episode_id == episode_id)).mappings().first()
     return None if row is None else Report(**row)
+
+
+def left_over(target: Target, limit: int = 100) -> list[Report]:
+    """Return reports on episodes that retention has let go of."""
+    alone = select(t).outerjoin(episodes, t.c.episode_id == episodes.c.episode_id).where(episodes.c.episode_id.is_(None))
+    with reading(target) as conn:
+        return [Report(**row) for row in conn.execute(alone.order_by(t.c.episode_id).limit(limit)).mappings()]
+
+
+def forget(target: Target, found: Iterable[Report]) -> None:
+    """Forget reports; their files are the caller's to delete, and before: who dies in between does it again."""
+    with writing(target) as conn:
+        bulk.delete(conn, t, [{"episode_id": report.episode_id} for report in found])
 
 
 def wanted(target: Target, limit: int = 10) -> list[Episode]:
