@@ -122,6 +122,13 @@ class ModelMonitor:
         track = self.state.tracks.get(pane.reference_id)
         return track is not None and pane.end <= track.last_end.get(pane.kind, 0) and self._cells.get(pane) is None
 
+    def early(self, key: PaneKey, cell: Cell, marks: Marks) -> bool:
+        """Say whether a window of outcomes was closed as overdue, with nothing in it, before its turn: with what comes for it now it has one.
+
+        Its panes have yet to close, and what they open is followed by windows alone: an episode that no window follows would never end.
+        """
+        return key.kind == "outcomes" and cell.closed and not key.late and not cell.pane.n and key.end + self._wait(key) > marks.outcomes
+
     def _overdue(self, key: PaneKey, at: int, marks: Marks) -> bool:
         """Say whether a window of outcomes need not be waited for: nothing moves their clock any more, as no label comes at all, and what has been
         predicted is joined as far as it can be. A join that is only behind holds its windows up.
@@ -231,6 +238,7 @@ class ModelMonitor:
             self._publish(key, said)
             return
         if key.kind == "outcomes" and not cell.pane.n:  # no label has come for any of it: the policy is asked all the same
+            cell.revision += 1
             self._ask(turn)
             return
         if key.kind == "features":
@@ -242,7 +250,7 @@ class ModelMonitor:
         self._publish(key, said)
         self._episodes.end_dried(self.state.tracks.values(), turn)
         self._episodes.window_closed(turn)
-        if key.kind == "outcomes" or not turn.reference.outcomes:
+        if (key.kind == "outcomes" and not cell.revision) or not turn.reference.outcomes:  # once for each window
             self._ask(turn)
 
     def _close_step(self, key: PaneKey, cell: Cell, turn: Turn | None, said: Said) -> None:

@@ -239,7 +239,9 @@ class DetectPartition:
                 self._cells.ensure_open(window._replace(late=False))
         for key in windows if monitor.windows.folded(pane) else (pane, *windows):
             known = self._cells.get(key)
-            if known is not None and known.closed and not key.late:
+            if known is not None and monitor.early(key, known, self._marks):
+                known.closed = False
+            elif known is not None and known.closed and not key.late:
                 self.counters.after_close += 1
                 if key is pane:
                     monitor.settle(key)
