@@ -172,6 +172,15 @@ def test_who_comes_back_to_others_that_never_left_counts_at_once() -> None:
     assert clock.watermark(FEATURE_SOURCES) == (400, False)
 
 
+def test_others_that_fall_asleep_meanwhile_do_not_overtake_who_has_just_come_back() -> None:
+    three = [_told(0, partitions=3), _told(1, watermark=10, idle=True, partitions=3), _told(2, watermark=50, partitions=3)]
+    clock = _clock([*three, _told(1, position=2, watermark=60, woken_from=10, partitions=3)])
+    assert clock.watermark(FEATURE_SOURCES) == (50, False)
+    for p, watermark in ((0, 100), (2, 50)):
+        clock.advance(_told(p, watermark=watermark, idle=True, partitions=3))
+    assert clock.watermark(FEATURE_SOURCES) == (60, True)
+
+
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 500)), min_size=1, max_size=30), st.data())
 def test_partitions_that_come_back_together_never_overtake_one_another(reads: list[tuple[int, int]], data: st.DataObject) -> None:
     """A night's quiet, then each partition is read on, in whatever order, each at first as one that has only just come back."""

@@ -95,4 +95,5 @@ class SourceClock:
         busy = [told for told in known if not told.idle]
         if any(told.woken_from is None for told in busy):
             return min(told.watermark for told in busy), len(busy) < len(known)
-        return max(told.watermark if told.woken_from is None else told.woken_from for told in known), True
+        mark = max(told.watermark if told.woken_from is None else told.woken_from for told in known)
+        return min([mark, *(told.watermark for told in busy)]), True
