@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from tests.deploy.prometheus import RULES, NotInstalledError, adapted, checked, program, running
 from tests.deploy.test_compose_file import expressions
 from tests.health.live import free_ports
@@ -90,6 +91,29 @@ def test_promtool_would_find_something(tmp_path: Path) -> None:
     broken.write_text(RULES.read_text().replace("sum by (model) (driftline_open_episodes) > 0", "sum by (model (driftline_open_episodes) > 0"))
     with pytest.raises(AssertionError, match="parse error"):
         checked("check", "rules", str(broken))
+
+
+@pytest.mark.parametrize(
+    ("alert", "series", "labels"),
+    [
+        ("DriftlineDeadLetters", 'driftline_dead_letters_total{job="summarise",instance="a",code="not_json"}', {"code": "not_json"}),
+        ("DriftlineRetrainFailed", 'driftline_retrain_runs_total{job="retrain",instance="a",model="m",status="failed"}', {"model": "m"}),
+    ],
+)
+def test_what_is_counted_for_the_first_time_is_told_once(tmp_path: Path, alert: str, series: str, labels: dict[str, str]) -> None:
+    """A counter begins with what it counts: Prometheus knows no 0 before it."""
+    up = [{"series": f'up{{job="{job}",instance="a"}}', "values": "1x400"} for job in ("detect", "retrain")]
+    told = {"exp_labels": {"severity": "warning", **labels}, "exp_annotations": {"summary": "told"}}
+    expected = [("80m", []), ("82m", [told]), ("190m", [])]
+    rules = yaml.safe_load(RULES.read_text())
+    for rule in rules["groups"][0]["rules"]:
+        rule["annotations"] = {"summary": "told"}
+    (tmp_path / "alerts.yml").write_text(yaml.safe_dump(rules))
+    asked = [{"eval_time": at, "alertname": alert, "exp_alerts": there} for at, there in expected]
+    case = {"interval": "30s", "input_series": [*up, {"series": series, "values": "_x161 7x240"}], "alert_rule_test": asked}
+    path = tmp_path / "first.yml"
+    path.write_text(yaml.safe_dump({"rule_files": ["alerts.yml"], "evaluation_interval": "30s", "tests": [case]}))
+    assert "SUCCESS" in checked("test", "rules", str(path))
 
 
 @pytest.fixture
