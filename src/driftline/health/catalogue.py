@@ -140,8 +140,8 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("driftline_reports_total", "counter", ("status",), ("reports",), "Reports on episodes in the database, by status."),
     Metric("driftline_retrain_runs_total", "counter", ("model", "status"), ("retrain",), "Settled runs in the database, by what became of them."),
     Metric("driftline_retrain_running", "gauge", ("model",), ("retrain",), "Runs under way, of any worker."),
-    Metric("driftline_open_triggers", "gauge", ("model",), ("retrain",), "Triggers that no run has settled."),
-    Metric("driftline_open_trigger_age_seconds", "gauge", ("model",), ("retrain",), "Wall clock minus the oldest one's event time.", "max"),
+    Metric("driftline_open_triggers", "gauge", ("model",), ("detect", "retrain"), "Triggers that no run has settled."),
+    Metric("driftline_open_trigger_age_seconds", "gauge", ("model",), ("detect", "retrain"), "Wall clock minus the oldest one's event time.", "max"),
 )
 
 BY_NAME = {metric.name: metric for metric in CATALOGUE}

@@ -71,6 +71,12 @@ def _retraining(connection: Connection, now: float) -> Values:
     for model, status, n in connection.execute(select(t.c.model, t.c.status, func.count()).group_by(t.c.model, t.c.status)):
         running = status == "running"
         found.append(("driftline_retrain_running", n, (model,)) if running else ("driftline_retrain_runs_total", n, (model, status)))
+    return found + _waiting(connection, now)
+
+
+def _waiting(connection: Connection, now: float) -> Values:
+    """Triggers that nobody has settled: told by detect too, for where nothing trains nothing says so."""
+    found: Values = []
     for trigger in triggers.open_triggers(connection):
         found.append(("driftline_open_triggers", 1, (trigger.model,)))
         found.append(("driftline_open_trigger_age_seconds", max(now - trigger.at, 0) / 1000, (trigger.model,)))
@@ -79,7 +85,7 @@ def _retraining(connection: Connection, now: float) -> Values:
 
 _QUESTIONS: Mapping[Process, Callable[[Connection, float], Values]] = {
     "join": lambda connection, _: _outbox(connection, "join"),
-    "detect": lambda connection, _: _outbox(connection, "detect"),
+    "detect": lambda connection, now: _outbox(connection, "detect") + _waiting(connection, now),
     "reports": lambda connection, _: _reports(connection),
     "retrain": _retraining,
 }

@@ -1,0 +1,24 @@
+"""A trigger that waits is told by a process that is there when no retrain worker is."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from driftline.contracts.findings import RetrainTrigger
+from driftline.health.catalogue import BY_NAME
+from driftline.health.database import _QUESTIONS
+from driftline.store import triggers
+from driftline.store.database import migrate, open_database
+from driftline.store.transactions import reading
+
+
+def test_detect_tells_of_triggers_that_wait(tmp_path: Path) -> None:
+    engine = open_database(f"sqlite:///{tmp_path / 'waiting'}.db")
+    migrate(engine)
+    triggers.record(engine, [RetrainTrigger(trigger_id="t", model="m", version="1", reason="drift", at=1, sentence="Drift.")])
+    with reading(engine) as connection:
+        told = _QUESTIONS["detect"](connection, time.time() * 1000)
+    engine.dispose()
+    assert ("driftline_open_triggers", 1, ("m",)) in told
+    assert all("detect" in BY_NAME[name].of for name, _, _ in told)
