@@ -135,7 +135,7 @@ CATALOGUE: tuple[Metric, ...] = (
         "gauge",
         ("owner",),
         ("join", "detect"),
-        "Records decided and not yet published, of all owners of the step; every process of the step says the same.",
+        "Records decided and not yet published, of all owners of the step, and (detect) turns of models; every process of the step says the same.",
     ),
     Metric("driftline_reports_total", "counter", ("status",), ("reports",), "Reports on episodes in the database, by status."),
     Metric("driftline_retrain_runs_total", "counter", ("model", "status"), ("retrain",), "Settled runs in the database, by what became of them."),

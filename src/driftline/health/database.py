@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from driftline.health.catalogue import Process
 from driftline.health.samples import Samples
-from driftline.store import outbox, tables, triggers
+from driftline.store import outbox, tables, triggers, versions
 from driftline.store.transactions import reading
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _waiting(connection: Connection, now: float) -> Values:
 
 _QUESTIONS: Mapping[Process, Callable[[Connection, float], Values]] = {
     "join": lambda connection, _: _outbox(connection, "join"),
-    "detect": lambda connection, now: _outbox(connection, "detect") + _waiting(connection, now),
+    "detect": lambda connection, now: _outbox(connection, "detect") + _outbox(connection, versions.OWNER) + _waiting(connection, now),
     "reports": lambda connection, _: _reports(connection),
     "retrain": _retraining,
 }
