@@ -17,7 +17,8 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 from kafka.errors import KafkaError
-from sqlalchemy import Engine
+from sqlalchemy import Engine, create_engine, text
+from tests import postgres as pg
 from tests.retrain import world
 
 from driftline.contracts.errors import SchemaOutdated, SetupError, TopicError
@@ -198,6 +199,39 @@ def test_kill_9_in_the_middle_of_a_training_and_a_restart_give_one_promotion(sce
     assert run is not None
     assert (run.status, run.attempt) == ("promoted", 2)
     assert [(t.sequence, t.status) for t in scene.turns()] == [(1, "champion"), (2, "champion")]
+
+
+def test_a_database_that_goes_away_in_the_middle_of_a_training_is_waited_for(make_scene: Callable[[str], Scene], postgres: str) -> None:
+    with pg.fresh_database(postgres) as url:
+        scene = make_scene(url)
+        scene.send(world.live(scene.engine, scene.settings, "flipped"))
+        worker = scene.worker(scene.with_model(trainer="tests.retrain.odd_trainers:Slow"), sleep=5)
+        scene.training()
+        scene.engine.dispose()
+        with _closed(postgres, str(scene.engine.url.database)):
+            scene.until(lambda: "The database does not answer" in scene.log.read_text(), 30)
+        scene.settled(offsets=1)
+        assert worker.poll() is None
+        run = runs.get(scene.engine, "t1")
+        assert run is not None
+        assert (run.status, run.attempt) == ("promoted", 2)
+        assert [(t.sequence, t.status) for t in scene.turns()] == [(1, "champion"), (2, "champion")]
+        _end(scene)
+        scene.engine.dispose()
+
+
+@contextlib.contextmanager
+def _closed(server: str, database: str) -> Iterator[None]:
+    """Let nobody use a database, and throw out who does."""
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as conn:
+        conn.execute(text(f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS false'))
+        conn.execute(text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"), {"name": database})
+        try:
+            yield
+        finally:
+            conn.execute(text(f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS true'))
+    engine.dispose()
 
 
 def test_a_publisher_that_slept_can_not_bring_an_old_turn_back(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,6 @@ def test_who_falls_asleep_again_begins_anew() -> None:
     waking.asleep(0, Reached(1, 10))
     assert waking.woken_from(0, Reached(2, 30), 0) == 10
     waking.asleep(0, Reached(2, 30))
-    assert not waking.lately(0)
     assert waking.woken_from(0, Reached(2, 30), 50) is None
     assert waking.woken_from(0, Reached(3, 40), 120) == 30
 
@@ -50,7 +49,6 @@ def test_it_lasts_for_the_grace_from_the_first_record_after_the_sleep(steps: lis
             slept, since = position, now - GRACE
         told = waking.woken_from(0, Reached(position, position), now)
         assert (told is not None) == (now - since < GRACE)
-        assert waking.lately(0) == (told is not None)
 
 
 class _Standin:

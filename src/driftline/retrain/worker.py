@@ -23,6 +23,7 @@ from typing import Any
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
 
 from driftline.contracts.errors import DecodeError
 from driftline.contracts.findings import RetrainTrigger, decode_json
@@ -41,13 +42,15 @@ _POLL_MS = 200
 _COMMIT_MS = 5_000
 _PUBLISH_EVERY_MS = 1_000
 _PUBLISH_RETRY_MS = 5_000
+_ANEW_S = 5.0
 
 
 def run_worker(settings: Settings, *, stop: threading.Event | None = None, beat: Beat = lambda _: None) -> int:
     """Work until told to stop (SIGTERM, SIGINT or ``stop``), and return the exit code.
 
     The first signal ends the training, if one is under way, and gives its run back; a second one ends this process at
-    once. ``beat`` is called each time round, with what the worker waits for if it can't work.
+    once. ``beat`` is called each time round, with what the worker waits for if it can't work. A database that goes away
+    is waited for: what was in hand is then read again, and its run taken over once the lease is out.
 
     Raises:
         SettingsError: a trainer can't be loaded. SetupError, TopicError, SchemaOutdated: what the worker needs is not there.
@@ -59,18 +62,28 @@ def run_worker(settings: Settings, *, stop: threading.Event | None = None, beat:
     engine = open_database(settings.database)
     try:
         check_revision(engine)
-        consumer = open_consumer(settings)
-        try:
-            producer = open_producer(settings)
+        while not stop.is_set():
             try:
-                _Worker(engine, settings, consumer, producer).run(stop, beat)
-            finally:
-                producer.close(timeout=5)
-        finally:
-            consumer.close(autocommit=False)
+                _work(engine, settings, stop, beat)
+            except OperationalError as error:
+                log.warning("The database does not answer (%s): starting anew.", error.orig, extra={"fields": {"event": "database-away"}})
+                beat("the database does not answer")
+                stop.wait(_ANEW_S)
     finally:
         engine.dispose()
     return 0
+
+
+def _work(engine: Engine, settings: Settings, stop: threading.Event, beat: Beat) -> None:
+    consumer = open_consumer(settings)
+    try:
+        producer = open_producer(settings)
+        try:
+            _Worker(engine, settings, consumer, producer).run(stop, beat)
+        finally:
+            producer.close(timeout=5)
+    finally:
+        consumer.close(autocommit=False)
 
 
 class _Worker:

@@ -50,8 +50,7 @@ class SourceProgress:
             reached = reached_of(tp)
             if reached is None:
                 continue
-            if self._waking.lately(tp.partition):
-                await self.tell({tp.partition: reached})
+            await self.tell({tp.partition: reached})  # what was told before is not sent again
             try:
                 # What follows the last record (a transaction's marker, or what it took back) has been read with it.
                 position = consumer.position_after(tp, reached.position)

@@ -26,10 +26,6 @@ class Waking:
         self._asleep[partition] = reached
         self._woken.pop(partition, None)
 
-    def lately(self, partition: int) -> bool:
-        """Say whether a partition was waking when it was asked for last: that this is over is to be told."""
-        return partition in self._woken
-
     def woken_from(self, partition: int, reached: Reached, now: int) -> int | None:
         """Return the watermark with which a partition was idle, while it has only just come back; else None."""
         slept = self._asleep.get(partition)
