@@ -198,7 +198,11 @@ class Publisher:
         return ids
 
     def publish_label(self, event_id: str, label: object, *, event_time: int | str | datetime | None = None) -> None:
-        """Publish what really happened to a prediction. None withdraws an earlier label; a label given again with a later time corrects it."""
+        """Publish what really happened to a prediction. None withdraws an earlier label; a label given again with a later time corrects it.
+
+        ``event_time`` is when it was known (now, by default). Many at once have to come in its order: the latest of a partition is how far its time
+        has come, panes close by that, and who comes for a closed one counts in windows and in training, but for no alarm.
+        """
         value = fields.class_or_number("label", label)
         if value is None and label is not None:
             raise ValueError(f"label is {label!r}; expected a finite number, text, a bool or None")

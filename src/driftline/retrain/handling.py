@@ -27,6 +27,9 @@ log = logging.getLogger("driftline.retrain")
 
 _RETRY_MS = 1_000
 _GRACE_SECONDS = 5.0
+#: A training that takes its worker along each time (for want of memory, say) would else hold up all later triggers for good. A run that is given
+#: back by a worker who was told to stop is an attempt too, so there are many.
+_MOST_ATTEMPTS = 20
 
 Ends = Mapping[tuple[str, int], int]
 
@@ -100,6 +103,8 @@ class Handling:
         log.info("%s Training a challenger for %s%s.", trigger.sentence, trigger.model, again, extra=_fields(trigger, "claimed"))
         self._run, self._ends, self._since = run, self._event_ends(), now
         self._beat_at = now + self._lease_ms // 3
+        if run.attempt > _MOST_ATTEMPTS:
+            return self._failed(run, now, f"{_MOST_ATTEMPTS} workers ended before they had done it, as they do where memory is short")
         return False
 
     def _start_when_joined(self, run: runs.Run, now: int) -> None:
