@@ -13,9 +13,9 @@ from scipy.signal import lfilter
 
 from driftline.contracts.reference import CategoricalColumn, Column, NumericColumn, Reference, seal
 from driftline.contracts.times import HOUR_MS
-from driftline.detectors.calibration import calibrate
 from driftline.detectors.decider import Decider, Verdict
 from driftline.detectors.evidence import DeciderState
+from driftline.detectors.tempering import calibrate_shaped
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -66,7 +66,7 @@ def categorical_column(name: str, slots: Counts, values: Sequence[str]) -> Categ
 
 
 def reference_of(columns: Sequence[Column], slots: Sequence[Counts], times: Counts) -> Reference:
-    terms = tuple(t for column, s in zip(columns, slots, strict=True) for t in calibrate(column, s, times))
+    terms = tuple(t for column, s in zip(columns, slots, strict=True) for t in calibrate_shaped(column, s, times))
     return seal(
         Reference(
             model="made",

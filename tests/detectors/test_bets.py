@@ -10,8 +10,9 @@ from scipy.signal import lfilter
 from scipy.stats import norm
 from tests.detectors.made import Floats, numeric_column
 
-from driftline.detectors.bets import EXCESS, SHAPES, Bets, bets_of
+from driftline.detectors.bets import EXCESS, PLACES, Bets, bets_of
 from driftline.detectors.moments import Moments, moments_of
+from driftline.detectors.shapes import SHAPES, growths, with_shapes
 
 TAU, SD, STEP = 6.0, 0.3, 0.25
 STRETCH = 48.0
@@ -46,9 +47,10 @@ def _long_run(wandering: Floats) -> float:
     return 240 * float(days.var())
 
 
-def _bets(moments: Moments, tolerance: float, variance: Floats, *, independent: bool = False) -> Bets:
-    n = len(moments.terms)
-    return bets_of(moments, np.full(n, tolerance), variance, np.ones(n, np.bool_), independent=independent)
+def _bets(moments: Moments, tolerance: float, variance: Floats, of_shapes: Floats | None = None) -> Bets:
+    """The bets where the reference says how shapes wander, or where it says nothing of that."""
+    told = variance if of_shapes is None else np.concatenate([variance, of_shapes])
+    return bets_of(moments, np.full(len(told), tolerance), told, np.ones(len(told), np.bool_))
 
 
 def _means(moments: Moments, bets: Bets, variance: Floats, live: Floats, rate: float) -> Floats:
@@ -88,11 +90,21 @@ def test_a_steady_location_tempers_no_bet_on_scale_and_no_v_becomes_less(moments
     assert np.array_equal(wandering[2:], np.repeat(variance[2:, None], 2 * len(EXCESS), axis=1))
 
 
-def test_a_shape_wanders_as_the_moments_do_that_it_is_made_of(moments: Moments) -> None:
-    variance = np.array([0.01, 0.3, 0.1, 0.2, 0.4])
-    shaped = _bets(moments, 0.05, variance, independent=True).variance
-    for term, bet, _ in SHAPES:
-        assert variance[:3].min() < shaped[term, bet] < variance[:3].max()
+@pytest.mark.parametrize("rate", [60.0, 600.0, 10_000.0])
+@pytest.mark.parametrize("tolerance", [0.05, 0.1, 0.2])
+def test_a_location_that_wanders_is_no_evidence_of_a_whole_change(moments: Moments, tolerance: float, rate: float) -> None:
+    rng = np.random.default_rng(1)
+    long, live = _wandering(100_800, 1, rng)[:, 0], _wandering(STRETCH, 2000, rng)
+    by_shift = _shares(moments) @ np.concatenate([moments.phi[:2], growths(moments)]).T
+    long_run = np.array([_long_run(np.interp(long, GRID, row)) for row in by_shift.T])
+    variance = np.concatenate([long_run[:2], np.zeros(len(moments.terms) - 2)])
+    bets = _bets(moments, tolerance, variance, long_run[2:])
+    assert np.all(_means(moments, bets, bets.variance, live, rate) <= 1)
+    if tolerance == 0.05:  # a fifth of it would not do
+        bare = bets.variance.copy()
+        for place in PLACES:
+            bare[place] /= 5
+        assert _means(moments, bets, bare, live, rate).max() > 3
 
 
 @pytest.mark.parametrize("tolerance", [0.0, 0.05, 0.2])
@@ -112,7 +124,7 @@ def test_no_bet_on_values_wins_while_their_distribution_is_within_tolerance(tole
         "poisson": rng.poisson(3, rows).astype(np.float64),
     }
     column = moments_of(numeric_column("x", values[made]))
-    bets, of = _bets(column, tolerance, np.zeros(len(column.terms)), independent=True), column.base[0] > 0
+    bets, of = _bets(column, tolerance, np.zeros(len(column.terms)), np.zeros(len(with_shapes(column).terms) - len(column.terms))), column.base[0] > 0
     p, gain = column.p[of] / column.p[of].sum(), bets.gain[: len(column.terms) - 2][..., of]  # without unseen values and nulls
     # The payoffs themselves point to where they win most.
     towards = np.concatenate([p * rng.standard_normal((50, len(p))) ** power, np.expm1(gain).reshape(-1, len(p)) * p])
@@ -123,21 +135,39 @@ def test_no_bet_on_values_wins_while_their_distribution_is_within_tolerance(tole
     assert np.all(mean <= np.exp(bets.price[: len(gain)])[:, :, None] + 1e-9)
 
 
-@pytest.mark.parametrize("independent", [True, False])
-def test_no_bet_loses_all_on_one_event(moments: Moments, independent: bool) -> None:
-    assert np.exp(_bets(moments, 0.05, np.zeros(len(moments.terms)), independent=independent).gain).min() >= 0.1 - 1e-9
+@pytest.mark.parametrize("of_shapes", [np.zeros(len(SHAPES)), None])
+def test_no_bet_loses_all_on_one_event(moments: Moments, of_shapes: Floats | None) -> None:
+    assert np.exp(_bets(moments, 0.05, np.zeros(len(moments.terms)), of_shapes).gain).min() >= 0.1 - 1e-9
 
 
-def test_where_rows_depend_on_each_other_every_bet_is_on_moments(moments: Moments) -> None:
-    """So that a cycle says what it comes to: the payoff is what the stakes make of the moments."""
+def test_where_the_reference_says_nothing_of_shapes_every_bet_is_on_moments(moments: Moments) -> None:
+    """As stored ones do, which go on as they were: the payoff is what the stakes make of the moments."""
     bets = _bets(moments, 0.05, np.zeros(len(moments.terms)))
     assert np.allclose(np.expm1(bets.gain), np.einsum("tbk,ks->tbs", bets.stakes, moments.phi))
+
+
+@pytest.mark.parametrize("of_shapes", [np.zeros(len(SHAPES)), None])
+def test_the_stakes_say_what_a_payoff_comes_to(moments: Moments, of_shapes: Floats | None) -> None:
+    """So that a cycle of the hours does, whatever the bet is on."""
+    bets, watched = _bets(moments, 0.05, np.zeros(len(moments.terms)), of_shapes), with_shapes(moments)
+    assert np.allclose(np.expm1(bets.gain), np.einsum("tbk,ks->tbs", bets.stakes, watched.phi[: bets.stakes.shape[2]]))
+
+
+def test_a_shape_that_wanders_more_than_its_moments_takes_no_bet_s_place(moments: Moments) -> None:
+    variance, steady = np.full(len(moments.terms), 1.0), np.ones(len(SHAPES))
+    rate, told = 100.0, np.ones(len(moments.terms) + len(SHAPES), np.bool_)
+    without, shaped, bursting = (
+        bets_of(moments, np.full(len(v), 0.05), v, told[: len(v)], rate=rate)
+        for v in (variance, np.concatenate([variance, steady]), np.concatenate([variance, 20 * steady]))
+    )
+    assert np.array_equal(bursting.gain, without.gain)
+    assert not np.array_equal(shaped.gain, without.gain)
 
 
 @pytest.mark.parametrize(("shift", "ratio", "events"), [(0.5, 1.0, 0.9), (1.0, 1.0, 0.95), (2.0, 1.0, 0.75), (0.0, 2**0.5, 0.65), (0.0, 2.0, 0.55)])
 def test_a_whole_change_is_seen_in_fewer_events_than_by_moments(moments: Moments, shift: float, ratio: float, events: float) -> None:
     """What the best of the bets gains an event, against the best of those on moments alone."""
     live = _shares(moments, np.array([shift]), ratio)[0]
-    shaped, joint = (_bets(moments, 0.05, np.zeros(len(moments.terms)), independent=independent) for independent in (True, False))
+    shaped, joint = (_bets(moments, 0.05, np.zeros(len(moments.terms)), of) for of in (np.zeros(len(SHAPES)), None))
     growth = [float((bets.gain @ live - bets.price).max()) for bets in (shaped, joint)]
     assert growth[1] / growth[0] < events

@@ -159,3 +159,16 @@ def test_within_tolerance_of_the_hours_mean_e_values_have_mean_at_most_one(up: b
         alone[[3, 7]] = False  # joint bets have the scale's price as well
         mean = np.exp(gain) @ q / np.exp(table.price_over(start, start + HOUR_MS)[i])
         assert (mean[alone] <= 1 + 1e-6).all()
+
+
+def test_the_means_of_hours_say_as_much_as_their_rows() -> None:
+    values, times = _stream(15, 20, np.random.default_rng(4), daily=0.5)
+    values -= values.mean()
+    hour = times // HOUR_MS - times.min() // HOUR_MS
+    rows = np.bincount(hour)
+    means, begins = np.bincount(hour, values) / np.maximum(rows, 1), (times.min() // HOUR_MS + np.arange(len(rows))) * HOUR_MS
+    of_rows = cycle_of(values, np.ones(len(values), np.bool_), times, "auto")
+    of_hours = cycle_of(means, rows > 0, begins, "auto", rows=rows)
+    assert of_rows.there
+    assert of_hours.means == pytest.approx(of_rows.means)
+    assert of_hours.error == pytest.approx(of_rows.error)

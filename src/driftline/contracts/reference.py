@@ -135,8 +135,9 @@ def where_of(column: Column) -> Where | None:
 class TermCalibration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the reference says about the wandering of one term of the decider.
 
-    ``term`` is one of ``location``, ``scale``, ``tails``, ``null``, ``unseen``, ``value:<v>``, ``volume``. ``variance_hours`` is V of
-    the alarm budget's method (hours): the long-run variance of the term's moment that independent events would not have.
+    ``term`` is one of ``location``, ``scale``, ``tails``, ``null``, ``unseen``, ``value:<v>``, ``volume``, or a whole change that may be bet on,
+    ``shape:<shift>,<ratio>,<part>``. ``variance_hours`` is V of the alarm budget's method (hours): the long-run variance of the term's moment that
+    independent events would not have.
     ``calibrated`` is false where the reference is too short for the term's own cycles.
 
     ``seasons`` are the moment's means at the 24 hours of the day or the 168 of the week (UTC, from Monday), with their standard error, where the

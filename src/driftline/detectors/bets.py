@@ -4,12 +4,12 @@ A bet's payoff f is a combination of moments, f = sum of theta_k phi_k with 1 + 
 (``detectors.shapes``). While each moment's mean is within its tolerance, E[1 + f] of a combination is at most 1 + sum of |theta_k| tolerance_k:
 the bet's price. That of a shape is 1 + tolerance sd(f), which holds while the distribution as a whole is within tolerance.
 
-The small bets are on one moment: they tell whatever moves it. The greater ones on the location and on a wider scale have a shape, and see it in three
-fifths to nine tenths of the events, where rows are as good as independent. How a shape wanders nobody has measured, and it is more than its moments
-do where rare values come in bursts. So elsewhere the greatest bets on the location are joint ones (one that moves by its sd takes the second moment
-along).
+The small bets are on one moment: they tell whatever moves it. The greater ones on the location and on a wider scale have a shape, and see it in
+three fifths to nine tenths of the events, where the reference says how shapes wander (``detectors.tempering``) and moments would be no sooner.
+Elsewhere the greatest bets on the location are joint ones (one that moves by its sd takes the second moment along).
 
-A bet is tempered by the V of what it is on; one on a wider scale also for what a wandering location does to it (``_tempers``).
+A bet is tempered by the V of what it is on; one on a wider scale, and one that has a shape, also for what a wandering location does to it
+(``_tempers``, ``_shape``).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy.typing as npt
 from scipy.special import betaincinv, ndtri
 
 from driftline.detectors.moments import Floats, Moments
-from driftline.detectors.shapes import Shape, payoffs
+from driftline.detectors.shapes import SHAPES, payoffs
 
 #: Excess over the tolerance that each bet is made for, in standard deviations of the term; upwards and downwards.
 EXCESS = (0.1, 0.25, 0.5, 0.8)
@@ -30,15 +30,8 @@ BETS = 2 * len(EXCESS)
 _STAKE = 0.9
 # Location and scale in a joint bet: the best against a normal distribution that moves by its sd, seen through its ranks.
 _JOINT = (0.78, 0.265)
-#: In the place of which bet on which term: half and a whole standard deviation up and down; a scale that grows by 1.41 and 1.73.
-SHAPES = (
-    (0, 2, Shape(0.5, 1.0, 0.9)),
-    (0, 3, Shape(1.0, 1.0, 0.8)),
-    (0, 6, Shape(-0.5, 1.0, 0.9)),
-    (0, 7, Shape(-1.0, 1.0, 0.8)),
-    (1, 2, Shape(0.0, 2.0**0.5, 0.6)),
-    (1, 3, Shape(0.0, 3.0**0.5, 0.7)),
-)
+#: In the place of which bet on which term each of ``SHAPES`` is.
+PLACES = ((0, 2), (0, 3), (0, 6), (0, 7), (1, 2), (1, 3))
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +44,10 @@ class Bets:
     gain: Floats
     price: Floats
     variance: Floats
-    #: (terms, BETS, terms): how much of each moment a bet's payoff holds.
+    #: (terms, BETS, terms and shapes): how much of each moment, or of which shape's payoff, a bet's holds.
     stakes: Floats
+    #: (terms, BETS): how much steeper a shape's payoff 1 + f = 1 + part (q / p - 1) is where it comes to one more: 1 / part; 0 of moments.
+    steepness: Floats
 
 
 def tolerances_of(
@@ -74,19 +69,22 @@ def tolerances_of(
     return np.maximum(user, np.where(moments.indicator, np.maximum(upper, lower) / sd, normal))
 
 
-def bets_of(moments: Moments, tolerances: Floats, variance_hours: Floats, calibrated: npt.NDArray[np.bool_], *, independent: bool = False) -> Bets:
-    """Return the bets of a column's terms; ``independent`` where one row says nothing of the next.
+def bets_of(moments: Moments, tolerances: Floats, variance_hours: Floats, calibrated: npt.NDArray[np.bool_], *, rate: float = 0.0) -> Bets:
+    """Return the bets of a column's terms, of which ``rate`` rows come an hour. What is known of the terms may go on with what is known of shapes, in
+    the order of ``with_shapes``; without, or where a shape is not calibrated, bets are on moments.
 
     A share of nearly nothing can't fall: no bet is made on it.
     """
-    theta = _alone(moments, tolerances)
+    k = len(moments.terms)
+    theta = _alone(moments, tolerances[:k])
     payoff = theta[:, :, None] * moments.phi[:, None, :]
-    price = np.abs(theta) * tolerances[:, None]
-    variance = _tempers(moments, theta, tolerances, variance_hours)
-    stakes = np.eye(len(moments.terms))[:, None, :] * theta[:, :, None]
-    bets = Bets(theta, np.log1p(payoff), np.log1p(price), variance, stakes)
+    price = np.abs(theta) * tolerances[:k, None]
+    variance = _tempers(moments, theta, tolerances, variance_hours[:k])
+    stakes = np.eye(k, len(tolerances))[:, None, :] * theta[:, :, None]
+    bets = Bets(theta, np.log1p(payoff), np.log1p(price), variance, stakes, np.zeros_like(theta))
     if moments.terms[:2] == ("location", "scale") and calibrated[:2].all():
-        (_shape if independent else _join)(bets, moments, tolerances, variance_hours)
+        _join(bets, moments, tolerances, variance_hours)
+        _shape(bets, moments, tolerances, variance_hours, calibrated, rate=rate)
     return bets
 
 
@@ -101,23 +99,26 @@ def _join(bets: Bets, moments: Moments, tolerances: Floats, variance_hours: Floa
         bets.price[0, bet], bets.variance[0, bet] = np.log1p(np.abs(joint) @ tolerances[:2]), float(variance_hours[:2].max())
 
 
-def _shape(bets: Bets, moments: Moments, tolerances: Floats, variance_hours: Floats) -> None:
-    """Bet on whole changes in the place of the greater bets.
+def _shape(bets: Bets, moments: Moments, tolerances: Floats, variance_hours: Floats, calibrated: npt.NDArray[np.bool_], *, rate: float) -> None:
+    """Bet on whole changes in the place of the greater bets, where these are calibrated and such a change is seen sooner so.
 
-    V of such a payoff is that of the moments that it is made of; of what is none of them, the greatest.
+    Where the location wanders by delta up to 1, evidence grows an event by (c + E log(1 + f) - price) delta^2 at the most, beside what goes with
+    delta itself; c = E[log(1 + f) (phi_1^2 - 1)] / 2. V is at least twice that times V_1, as of the scale (``_tempers``).
     """
     values = moments.base[0] > 0
     p = moments.p[values] / moments.p[values].sum()
-    of = ~moments.indicator
-    tolerance, wander = float(tolerances[of].max()), variance_hours[of]
-    payoff = payoffs([shape for *_, shape in SHAPES], p)
-    made_of = (payoff * p) @ moments.phi[of][:, values].T
-    for (term, bet, _), f, sd, held in zip(SHAPES, payoff, np.sqrt(payoff**2 @ p), made_of, strict=True):
-        bets.theta[term, bet], bets.stakes[term, bet] = held[term], 0.0
-        bets.gain[term, bet, values] = np.log1p(f)
-        bets.price[term, bet] = np.log1p(tolerance * sd)
-        parts = (held / sd) ** 2
-        bets.variance[term, bet] = float(parts @ wander + max(1 - parts.sum(), 0.0) * wander.max())
+    k = len(moments.terms)
+    for own, (at, shape, f) in enumerate(zip(PLACES, SHAPES, payoffs(SHAPES, p), strict=True), k):
+        if own >= len(calibrated) or not calibrated[own]:
+            continue
+        sd, log, changed = float(np.sqrt(f**2 @ p)), np.log1p(f), p * (1 + f / shape.part)
+        price = float(np.log1p(max(tolerances[own], tolerances[:k][~moments.indicator].max()) * sd))
+        curvature = float((log * p) @ (moments.phi[0, values] ** 2 - 1)) / 2
+        variance = max(float(variance_hours[own]), 2 * max(curvature + float(log @ p) - price, 0.0) * float(variance_hours[0]))
+        before = (float(bets.gain[at][values] @ changed) - bets.price[at]) / (1 + bets.variance[at] * rate)
+        if (float(log @ changed) - price) / (1 + variance * rate) > before:
+            bets.theta[at], bets.price[at], bets.variance[at] = (f * p) @ moments.phi[at[0], values], price, variance
+            bets.gain[at][values], bets.stakes[at], bets.steepness[at] = log, np.eye(len(tolerances))[own] * sd, 1 / shape.part
 
 
 def _tempers(moments: Moments, theta: Floats, tolerances: Floats, variance_hours: Floats) -> Floats:

@@ -61,17 +61,22 @@ def hours_of(times: npt.NDArray[np.int64], calendar: int) -> npt.NDArray[np.int6
     return (times // HOUR_MS + (72 if calendar == WEEK else 0)) % calendar
 
 
-def cycle_of(values: Floats, counted: npt.NDArray[np.bool_], times: npt.NDArray[np.int64], calendar: Calendar) -> Cycle:
-    """Return the cycle of a term whose ``values`` (mean 0 over the rows ``counted``) were seen at ``times``."""
+def cycle_of(
+    values: Floats, counted: npt.NDArray[np.bool_], times: npt.NDArray[np.int64], calendar: Calendar, *, rows: npt.NDArray[np.int64] | None = None
+) -> Cycle:
+    """Return the cycle of a term whose ``values`` (mean 0 over the rows ``counted``) were seen at ``times``; each may be the mean of so many
+    ``rows`` of one hour.
+    """
     if calendar == "none" or not counted.any():
         return NO_CYCLE
     values, times = values[counted], times[counted]
-    daily = _fitted(values, times, DAY, forced=calendar == "hour_of_day", least_cycles=MIN_DAYS)
+    weight = np.ones(len(values)) if rows is None else rows[counted].astype(np.float64)
+    daily = _fitted(values, weight, times, DAY, forced=calendar == "hour_of_day", least_cycles=MIN_DAYS)
     if calendar == "hour_of_day":
         return daily
     by_hour = daily.means if daily.there else np.zeros(DAY)
     rest = values - by_hour[hours_of(times, DAY)]
-    weekly = _fitted(rest, times, WEEK, forced=calendar == "hour_of_week", least_cycles=MIN_WEEKS)
+    weekly = _fitted(rest, weight, times, WEEK, forced=calendar == "hour_of_week", least_cycles=MIN_WEEKS)
     if not weekly.there:
         return NO_CYCLE if calendar == "hour_of_week" else daily
     hour_of_day = np.arange(WEEK) % DAY
@@ -107,14 +112,14 @@ def cycle_of_counts(ordered: npt.NDArray[np.int64], rate: float, calendar: Calen
     return cycle_of(n / rate - 1, np.ones(len(hours), np.bool_), hours * HOUR_MS, calendar)
 
 
-def _fitted(values: Floats, times: npt.NDArray[np.int64], calendar: int, *, forced: bool, least_cycles: int) -> Cycle:
+def _fitted(values: Floats, weight: Floats, times: npt.NDArray[np.int64], calendar: int, *, forced: bool, least_cycles: int) -> Cycle:
     cycle = times // HOUR_MS // calendar
     cycle -= cycle.min()
     hour = hours_of(times, calendar)
     place = cycle * calendar + hour
     size = (int(cycle.max()) + 1) * calendar
-    n = np.bincount(place, minlength=size).reshape(-1, calendar).astype(np.float64)
-    sums = np.bincount(place, weights=values, minlength=size).reshape(-1, calendar)
+    n = np.bincount(place, weights=weight, minlength=size).reshape(-1, calendar)
+    sums = np.bincount(place, weights=values * weight, minlength=size).reshape(-1, calendar)
     cycles, hours = n.sum(axis=1) > 0, n.sum(axis=0) > 0
     if cycles.sum() < (_FEWEST if forced else least_cycles) or hours.sum() < 2:
         return NO_CYCLE

@@ -39,6 +39,8 @@ MIN_BLOCKS = 16
 MATERIAL = 0.15
 MIN_REGIMES = 7.0
 
+Mask = npt.NDArray[np.bool_]
+
 COARSEST, FINEST = 32, 4096
 _EVENTS_PER_BLOCK = 4
 _UPPER = 0.9
@@ -57,8 +59,8 @@ def calibrate(column: Column, slots: npt.NDArray[np.int64], times: npt.NDArray[n
         return ()
     span = int(times.max() - times.min()) if len(times) else 0
     if span <= 0:
-        return tuple(_entry(column.name, term, 0.0, 0, NO_CYCLE, calibrated=False) for term in moments.terms)
-    blocks = _blocks(len(times))
+        return tuple(entry_of(column.name, term, 0.0, 0, NO_CYCLE, calibrated=False) for term in moments.terms)
+    blocks = blocks_of(len(times))
     place = np.minimum((times - times.min()) * blocks // span, blocks - 1)
     table = np.bincount(place * column.slots + slots, minlength=blocks * column.slots).reshape(blocks, column.slots).astype(np.float64)
     phi = _proxied(column, moments.phi)
@@ -79,12 +81,13 @@ def calibrate(column: Column, slots: npt.NDArray[np.int64], times: npt.NDArray[n
             explained = np.where(moments.base[i][slots] > 0, cycle.means[hours_of(times, len(cycle.means))], 0.0)
             sums[:, i] -= np.bincount(place, weights=explained, minlength=blocks)
             within[i] = max(within[i] - float(explained @ explained) / safe[i], 0.0)
-    variance, slow, held = longrun(sums, n, within, span / HOUR_MS, led=moments.terms[0] == "location")
-    calibrated = _steady(total, variance, slow, held, span / HOUR_MS)
+    variance, slow, held = longrun(sums, n, within, span / HOUR_MS, led=np.array(moments.terms) == "location")
+    calibrated = steady_of(total, variance, slow, held, span / HOUR_MS)
     if moments.terms[0] == "location" and not calibrated[0]:
         calibrated &= moments.indicator & (np.array(moments.terms) != "unseen")
     return tuple(
-        _entry(column.name, term, float(variance[i]), int(held[i]), cycles[i], calibrated=bool(calibrated[i])) for i, term in enumerate(moments.terms)
+        entry_of(column.name, term, float(variance[i]), int(held[i]), cycles[i], calibrated=bool(calibrated[i]))
+        for i, term in enumerate(moments.terms)
     )
 
 
@@ -95,7 +98,7 @@ def wandering(values: Floats, there: Floats, times: npt.NDArray[np.int64]) -> tu
     span = int(times.max() - times.min()) if len(times) else 0
     if span <= 0:
         return np.zeros(values.shape[1]), np.zeros(values.shape[1], np.bool_)
-    blocks = _blocks(len(times))
+    blocks = blocks_of(len(times))
     place = np.minimum((times - times.min()) * blocks // span, blocks - 1)
     into = sparse.csr_array((np.ones(len(times)), (place, np.arange(len(times)))), shape=(blocks, len(times)))
     n = into @ there
@@ -104,23 +107,26 @@ def wandering(values: Floats, there: Floats, times: npt.NDArray[np.int64]) -> tu
     mean = (values * there).sum(axis=0) / safe
     within = np.maximum((values**2 * there).sum(axis=0) / safe - mean**2, 0.0)
     variance, slow, held = longrun(into @ (values * there) - n * mean, n, within, span / HOUR_MS)
-    return variance, _steady(total, variance, slow, held, span / HOUR_MS)
+    return variance, steady_of(total, variance, slow, held, span / HOUR_MS)
 
 
-def _steady(total: Floats, variance: Floats, slow: Floats, held: npt.NDArray[np.int64], span: float) -> npt.NDArray[np.bool_]:
+def steady_of(total: Floats, variance: Floats, slow: Floats, held: npt.NDArray[np.int64], span: float) -> Mask:
+    """Return which terms the reference is long enough for, by their rows, V (hours), and what ``longrun`` says beside that."""
     regimes = np.where(variance > 0, span * slow**2 / np.maximum(variance, 1e-300), np.inf)
     steady: npt.NDArray[np.bool_] = (total >= MIN_ROWS) & (held >= MIN_BLOCKS) & ((slow < MATERIAL) | (regimes >= MIN_REGIMES))
     return steady
 
 
-def _blocks(rows: int) -> int:
+def blocks_of(rows: int) -> int:
+    """Return into how many stretches the time of so many rows is cut at the finest."""
     blocks = COARSEST
     while blocks < FINEST and rows >= 2 * blocks * _EVENTS_PER_BLOCK:
         blocks *= 2
     return blocks
 
 
-def _entry(column: str, term: str, variance: float, blocks: int, cycle: Cycle, *, calibrated: bool) -> TermCalibration:
+def entry_of(column: str, term: str, variance: float, blocks: int, cycle: Cycle, *, calibrated: bool) -> TermCalibration:
+    """Return what is known of a column's term."""
     return TermCalibration(
         column=column,
         term=term,
@@ -147,9 +153,9 @@ def _proxied(column: Column, phi: Floats) -> Floats:
     return phi
 
 
-def longrun(sums: Floats, n: Floats, within: Floats, span: float, *, led: bool = False) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
+def longrun(sums: Floats, n: Floats, within: Floats, span: float, *, led: bool | Mask = False) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
     """Return V (hours), the sd of the slowest wandering, and the number of coarsest blocks with rows, for each term
-    (columns of sums and n). ``led``: the first is a location.
+    (columns of sums and n). ``led``: which of them go as a location goes.
     """
     variance, upper, slow = (np.zeros(sums.shape[1]) for _ in range(3))
     while True:
@@ -170,7 +176,7 @@ def longrun(sums: Floats, n: Floats, within: Floats, span: float, *, led: bool =
         n = n[::2] + n[1::2]
 
 
-def _autoregressive(sums: Floats, n: Floats, within: Floats, shared: Floats, length: float, *, led: bool) -> tuple[Floats, Floats]:
+def _autoregressive(sums: Floats, n: Floats, within: Floats, shared: Floats, length: float, *, led: bool | Mask) -> tuple[Floats, Floats]:
     """Long-run variance (hours) of an AR(1) of the block means, and the sd of what the blocks share; zero where
     nothing significant is shared.
     """
@@ -178,11 +184,11 @@ def _autoregressive(sums: Floats, n: Floats, within: Floats, shared: Floats, len
     pairs = n[:-1] * n[1:]
     lagged = (sums[:-1] * sums[1:]).sum(axis=0)
     significant = lagged > 3 * within * np.sqrt(np.maximum(pairs.sum(axis=0), 1e-300))
-    if led:
-        # Also by more than independent blocks that vary as these do: else regimes that end within a block are extrapolated from chance, at three
-        # lengths, of which the greatest counts. Scale and tails go with a power of the location: of what is not normal a V too high is none too much.
-        varied = float((sums[:, 0] ** 2).sum()) / max(float((n[:, 0] ** 2).sum()), 1e-300)
-        significant[0] &= lagged[0] > _BARTLETT * varied * np.sqrt((pairs[:, 0] ** 2).sum())
+    # What goes as a location goes: also by more than independent blocks that vary as these do. Else regimes that end within a block are extrapolated
+    # from chance, at three lengths, of which the greatest counts. Scale and tails go with a power of it: of what is not normal a V too high is none
+    # too much.
+    varied = (sums**2).sum(axis=0) / np.maximum((n**2).sum(axis=0), 1e-300)
+    significant &= ~np.asarray(led) | (lagged > _BARTLETT * varied * np.sqrt((pairs**2).sum(axis=0)))
     phi = lagged / np.maximum(pairs.sum(axis=0), 1e-300) / np.maximum(shared, 1e-300)
     phi = np.clip(phi, 0.0, 1.0)
     # Kendall (1954): the sample's own mean is taken off, which hides part of a slow wandering.

@@ -28,6 +28,8 @@ Floats = npt.NDArray[np.float64]
 
 #: Terms of a numeric column that need values of different size: one for each degree of the polynomial.
 POLYNOMIALS = ("location", "scale", "tails")
+#: What the name of a whole change begins with (``detectors.shapes``).
+SHAPE = "shape:"
 #: Categories with an indicator of their own; rarer ones are watched through ``unseen`` and the distances only.
 MAX_VALUE_TERMS = 16
 
@@ -52,8 +54,8 @@ class Moments:
 
     @property
     def indicator(self) -> npt.NDArray[np.bool_]:
-        """Whether each term is a share (two values of phi) and not a polynomial."""
-        return np.array([term not in POLYNOMIALS for term in self.terms], dtype=np.bool_)
+        """Whether each term is a share (two values of phi) and not a polynomial or a shape."""
+        return np.array([term not in POLYNOMIALS and not term.startswith(SHAPE) for term in self.terms], dtype=np.bool_)
 
 
 @lru_cache(maxsize=8192)

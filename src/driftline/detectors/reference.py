@@ -15,7 +15,6 @@ from driftline.contracts.reference import Column, GridColumn, NumericColumn, Ref
 from driftline.contracts.settings import FeatureKind
 from driftline.detectors.binning import Ints, slots_of
 from driftline.detectors.calendar import Calendar
-from driftline.detectors.calibration import calibrate
 from driftline.detectors.columns import boolean_column, categorical_column, edges_of, numeric_column
 from driftline.detectors.kinds import kind_of
 from driftline.detectors.outcomes import outcome_columns
@@ -23,6 +22,7 @@ from driftline.detectors.realised import metrics_of
 from driftline.detectors.rows import Held, Values
 from driftline.detectors.sample import MAX_TEXT
 from driftline.detectors.slicing import OF_OUTCOMES, Parent, Slicing, crossed_by, slice_columns, sliced_by
+from driftline.detectors.tempering import calibrate_shaped
 from driftline.detectors.views import longest_of, viewed
 from driftline.detectors.volume import calibrate_volume
 
@@ -61,7 +61,7 @@ class _Shape:
             column, slots = boolean_column(name, role, values)
         else:
             column, slots = categorical_column(name, role, values, self.max_values, times)
-        return column, calibrate(column, slots, times, self.calendar), slots
+        return column, calibrate_shaped(column, slots, times, self.calendar), slots
 
     def columns(self, feature: str, values: Values, kind: FeatureKind | None, times: Ints, taken: Container[str]) -> list[_Made]:
         """Return the columns of one feature; those that hold something else than its value have names not yet ``taken``."""
@@ -80,7 +80,7 @@ class _Shape:
         column = replace(made, view=view, source=feature if name != feature else UNSET)
         if view == "length" and (longest := longest_of(held)) == MAX_TEXT:
             column = replace(column, longest=longest)
-        return column, calibrate(column, slots, times, self.calendar), slots
+        return column, calibrate_shaped(column, slots, times, self.calendar), slots
 
 
 def build_reference(
@@ -208,7 +208,7 @@ def _outcome(task: Task, name: str, values: list[object], times: Ints, shape: _S
     if task == "classification" and name in ("loss", "brier"):
         # A near-perfect reference has losses of 1e-6: a later collapse, at most 13.8, has to stay far below 1,000 scales.
         column, slots = numeric_column(name, "outcome", present, shape.bins, _LEAST_LOSS_SCALE)
-        return column, calibrate(column, slots, when, shape.calendar), slots
+        return column, calibrate_shaped(column, slots, when, shape.calendar), slots
     if name != "score_by_label":
         return shape.column(name, "outcome", present, "categorical" if name in _CATEGORICAL[task] else "numeric", when)
     scores = np.array([pair[0] for pair in present if isinstance(pair, tuple)], np.float64)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from driftline.detectors.moments import Floats
+from driftline.detectors.moments import SHAPE, Floats, Moments
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,61 @@ class Shape:
     shift: float
     ratio: float
     part: float
+
+    @property
+    def term(self) -> str:
+        """The name of what the reference says about its wandering; another shape's is another.
+
+        >>> Shape(-0.5, 1.0, 0.9).term
+        'shape:-0.5,1,0.9'
+        """
+        return f"{SHAPE}{self.shift:g},{self.ratio:.4g},{self.part:g}"
+
+
+#: Half and a whole standard deviation up and down; a scale that grows by 1.41 and 1.73.
+SHAPES = (
+    Shape(0.5, 1.0, 0.9),
+    Shape(1.0, 1.0, 0.8),
+    Shape(-0.5, 1.0, 0.9),
+    Shape(-1.0, 1.0, 0.8),
+    Shape(0.0, 2.0**0.5, 0.6),
+    Shape(0.0, 3.0**0.5, 0.7),
+)
+
+
+def with_shapes(moments: Moments) -> Moments:
+    """Return the terms of a column and, after them, the payoffs of ``SHAPES`` in their standard deviations, where it has them."""
+    payoff = shaped(moments)
+    if not len(payoff):
+        return moments
+    terms = (*moments.terms, *(shape.term for shape in SHAPES))
+    phi = np.concatenate([moments.phi, payoff / spread(payoff, moments)[:, None]])
+    return Moments(terms, phi, np.concatenate([moments.base, np.repeat(moments.base[:1], len(payoff), axis=0)]), moments.p)
+
+
+def growths(moments: Moments) -> Floats:
+    """Return log(1 + f) of each shape's payoff, by which evidence grows, from its mean and in its standard deviations."""
+    log = np.log1p(shaped(moments))
+    mean = log @ (moments.p * moments.base[0]) / (moments.p @ moments.base[0])
+    standard: Floats = (log - mean[:, None]) * moments.base[0]
+    standard /= spread(standard, moments)[:, None]
+    return standard
+
+
+def shaped(moments: Moments) -> Floats:
+    """Return the payoffs of ``SHAPES``, (shapes, slots of the column), 0 on what is no value; none without a location and a scale."""
+    if moments.terms[:2] != ("location", "scale"):
+        return np.zeros((0, len(moments.p)))
+    values = moments.base[0] > 0
+    payoff = np.zeros((len(SHAPES), len(values)))
+    payoff[:, values] = payoffs(SHAPES, moments.p[values] / moments.p[values].sum())
+    return payoff
+
+
+def spread(rows: Floats, moments: Moments) -> Floats:
+    """Return the standard deviation of each row in the reference, over the column's values; the rows have mean 0 there."""
+    found: Floats = np.sqrt(np.maximum(rows**2 @ (moments.p * moments.base[0]) / (moments.p @ moments.base[0]), 1e-300))
+    return found
 
 
 def payoffs(shapes: Sequence[Shape], p: Floats) -> Floats:

@@ -30,8 +30,8 @@ from driftline.contracts.settings import ModelSettings
 from driftline.contracts.slices import MAX_VALUE_CHARS, MOST_IMPORTANT
 from driftline.detectors.binning import CategorySlots, Ints
 from driftline.detectors.calendar import Calendar
-from driftline.detectors.calibration import calibrate
 from driftline.detectors.rows import Held, listed
+from driftline.detectors.tempering import calibrate_shaped
 from driftline.detectors.values import canonical_text
 
 #: Bins of a slice's numeric columns, and values of its categorical ones: a slice has a part of the rows.
@@ -130,7 +130,7 @@ def slice_columns(
             taken.add(name)
             totals = tuple(np.bincount(own, counts, minlength=bare.slots).astype(np.int64).tolist())
             column = msgspec.structs.replace(bare, name=name, role="slice", counts=totals, where=where)
-            made.append((column, calibrate(column, own[slots], times[parent.rows][inside], calendar)))
+            made.append((column, calibrate_shaped(column, own[slots], times[parent.rows][inside], calendar)))
     return made
 
 

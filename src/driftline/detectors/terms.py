@@ -17,13 +17,12 @@ from driftline.contracts.times import HOUR_MS
 from driftline.detectors.bets import BETS, bets_of, tolerances_of
 from driftline.detectors.calendar import share_of_hours
 from driftline.detectors.extras import Extra
-from driftline.detectors.moments import POLYNOMIALS, Floats, moments_of
+from driftline.detectors.moments import Floats, moments_of
+from driftline.detectors.shapes import with_shapes
 from driftline.detectors.weights import KINDS, SLICE_SHARE, preferred_bets, shares, told_of
 
 #: Probability that the reference's own error exceeds a tolerance, over all terms together.
 REFERENCE_RISK = 0.05
-# Rows are as good as independent where what they share tempers evidence by less than half at the reference's own rate.
-_INDEPENDENT = 1.0
 _PARTS = ("phi", "base", "gain", "theta", "price", "bet_variance", "tolerance", "variance", "mass", "cost", "seasons", "drifts")
 
 
@@ -139,12 +138,13 @@ def _table(
     calendar = max((len(entry.seasons) for entry in calibrations.values()), default=0)
     for column in reference.columns_of(kind):
         moments = moments_of(column)
-        entries = [calibrations.get((column.name, term)) for term in moments.terms]
+        watched = with_shapes(moments)
+        entries = [calibrations.get((column.name, term)) for term in watched.terms]
         variance = np.array([entry.variance_hours if entry else 0.0 for entry in entries])
-        n = moments.base @ np.asarray(column.counts, np.float64)
+        n = watched.base @ np.asarray(column.counts, np.float64)
         error = np.array([(entry.season_error if entry else None) or 0.0 for entry in entries])
         tolerance = tolerances_of(
-            moments,
+            watched,
             config.tolerance_of(column),
             n,
             variance,
@@ -154,15 +154,18 @@ def _table(
         )
         known = np.array([entry is not None and entry.calibrated for entry in entries], dtype=np.bool_)
         seasons = _seasons(entries, calendar)
-        independent = not seasons.any() and bool((variance * n < _INDEPENDENT * span)[: len(POLYNOMIALS)].all())
-        bets = bets_of(moments, tolerance, variance, known, independent=independent)
+        k = len(moments.terms)
+        bets = bets_of(moments, tolerance, variance, known, rate=float(n[:1].sum()) / span if span > 0 else 0.0)
+        drifts = np.einsum("tbk,hk->htb", bets.stakes, seasons)
+        # Where an hour lets a shape's payoff come to more, what is within tolerance of that hour does so in proportion.
+        drifts = _either_side(drifts + np.expm1(bets.price) * bets.steepness * np.maximum(drifts, 0.0))
+        tolerance, variance, known, seasons = tolerance[:k], variance[:k], known[:k], seasons[:, :k]
         weight = np.array([weights.get((kind, column.name, term), 0.0) for term in moments.terms])
         preferred = preferred_bets(column, moments.terms, bets.theta)
         mass = weight[:, None] * preferred / np.maximum(preferred.sum(axis=1, keepdims=True), 1e-300)
         terms += [(column.name, term) for term in moments.terms]
         calibrated += known.tolist()
         gain = bets.gain.reshape(-1, column.slots)
-        drifts = _either_side(np.einsum("tbk,hk->htb", bets.stakes, seasons))
         own = (
             moments.phi, moments.base, gain, bets.theta, bets.price, bets.variance, tolerance, variance, mass, np.expm1(bets.price), seasons, drifts,
         )  # fmt: skip
