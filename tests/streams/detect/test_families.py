@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -149,3 +150,17 @@ def test_which_of_a_column_and_its_slices_are_named(whole: float, slices: list[f
 def test_slices_that_may_have_moved_do_not_stand_still() -> None:
     effects = [_effect("x", 1.0), _effect("x @ c=a", 1.0), *(_effect(name, 1.0, sure=False) for name in list(WHERES)[1:])]
     assert told_as(effects, (), WHERES)["x @ c=a"] == Told("x", only=False)
+
+
+def test_a_slice_that_surely_moved_less_stands_still_beside_one_that_moved() -> None:
+    """Its few rows seem to have moved by chance: by more than the tolerance, and by less than the other in any case."""
+    few = [replace(_effect(name, 0.3), low=-0.2, high=0.8) for name in list(WHERES)[1:]]
+    moved = _effect("x @ c=a", 1.5)
+    assert told_as([_effect("x", 0.4), moved, *few], (), WHERES)["x"] == Told("x @ c=a", only=True)
+    assert told_as([_effect("x", 0.4), replace(moved, low=0.7), *few], (), WHERES)["x"] == Told("x", only=False)
+
+
+def test_who_carries_the_evidence_has_moved_however_few_its_rows() -> None:
+    effects = [_effect("x", 0.3), *(_effect(name, 0.0) for name in list(WHERES)[1:]), replace(_effect("x @ c=a", 1.5), n=20)]
+    assert told_as(effects, {"x @ c=a"}, WHERES)["x"] == Told("x @ c=a", only=True)
+    assert told_as(effects, (), WHERES)["x"] == Told("x", only=False)

@@ -227,7 +227,16 @@ class ModelMonitor:
         if key.kind == "features":
             turn.track.longest_gap = max(turn.track.longest_gap, key.start - last)
         turn.track.last_end[key.kind] = max(key.end, last)
-        self._episodes.pane_closed(turn, verdict, seen)
+        if not self._replaced(turn):
+            self._episodes.pane_closed(turn, verdict, seen)
+
+    def _replaced(self, turn: Turn) -> bool:
+        """Say whether another reference has taken over, with a pane of its own: its first one may hold the last rows of this one, too, whose episodes
+        have ended with it.
+        """
+        newer = (t for t in self.state.tracks.values() if t.effective_from > turn.reference.effective_from and turn.key.kind in t.last_end)
+        found = (self._book.get(self.model, track.reference_id) for track in newer)
+        return any(by is not None and self._takes_over(by, turn.track) for by in found)
 
     def _remembered(self, turn: Turn) -> int:
         """Return the event time before which nothing that was said of a window is needed to say it again."""
