@@ -71,6 +71,13 @@ class ProgressTeller:
         await self._publisher.send(m for p, r in news.items() for m in self._messages(p, r, idle=False))
         self._told.update(news)
 
+    def unsettled(self, partition: int) -> bool:
+        """Say whether nothing has been told of a partition yet, by this process, or last that it has only just come back: an earlier
+        owner may have said so too.
+        """
+        told = self._told.get(partition)
+        return told is None or told.woken_from is not None
+
     async def tell_idle(self, partition: int, reached: Reached, quiet: int) -> None:
         """Tell that a partition has been read to its end, for ``quiet`` ms, and may be left out."""
         await self._publisher.send(self._messages(partition, reached, idle=True, quiet=quiet))

@@ -50,7 +50,8 @@ class SourceProgress:
             reached = reached_of(tp)
             if reached is None:
                 continue
-            await self.tell({tp.partition: reached})  # what was told before is not sent again
+            if self._teller.unsettled(tp.partition):
+                await self.tell({tp.partition: reached})
             try:
                 # What follows the last record (a transaction's marker, or what it took back) has been read with it.
                 position = consumer.position_after(tp, reached.position)
