@@ -21,7 +21,7 @@ import numpy.typing as npt
 from scipy.special import betaincinv, ndtri
 
 from driftline.detectors.moments import Floats, Moments
-from driftline.detectors.shapes import SHAPES, payoffs
+from driftline.detectors.shapes import SHAPES, shaped, spread
 
 #: Excess over the tolerance that each bet is made for, in standard deviations of the term; upwards and downwards.
 EXCESS = (0.1, 0.25, 0.5, 0.8)
@@ -105,20 +105,21 @@ def _shape(bets: Bets, moments: Moments, tolerances: Floats, variance_hours: Flo
     Where the location wanders by delta up to 1, evidence grows an event by (c + E log(1 + f) - price) delta^2 at the most, beside what goes with
     delta itself; c = E[log(1 + f) (phi_1^2 - 1)] / 2. V is at least twice that times V_1, as of the scale (``_tempers``).
     """
-    values = moments.base[0] > 0
-    p = moments.p[values] / moments.p[values].sum()
     k = len(moments.terms)
-    for own, (at, shape, f) in enumerate(zip(PLACES, SHAPES, payoffs(SHAPES, p), strict=True), k):
-        if own >= len(calibrated) or not calibrated[own]:
+    if len(calibrated) == k:
+        return
+    p, payoff = moments.p * moments.base[0] / (moments.p @ moments.base[0]), shaped(moments)
+    for own, (at, shape, f, sd) in enumerate(zip(PLACES, SHAPES, payoff, spread(payoff, moments), strict=True), k):
+        if not calibrated[own]:
             continue
-        sd, log, changed = float(np.sqrt(f**2 @ p)), np.log1p(f), p * (1 + f / shape.part)
+        log, changed = np.log1p(f), p * (1 + f / shape.part)
         price = float(np.log1p(max(tolerances[own], tolerances[:k][~moments.indicator].max()) * sd))
-        curvature = float((log * p) @ (moments.phi[0, values] ** 2 - 1)) / 2
+        curvature = float((log * p) @ (moments.phi[0] ** 2 - 1)) / 2
         variance = max(float(variance_hours[own]), 2 * max(curvature + float(log @ p) - price, 0.0) * float(variance_hours[0]))
-        before = (float(bets.gain[at][values] @ changed) - bets.price[at]) / (1 + bets.variance[at] * rate)
+        before = (float(bets.gain[at] @ changed) - bets.price[at]) / (1 + bets.variance[at] * rate)
         if (float(log @ changed) - price) / (1 + variance * rate) > before:
-            bets.theta[at], bets.price[at], bets.variance[at] = (f * p) @ moments.phi[at[0], values], price, variance
-            bets.gain[at][values], bets.stakes[at], bets.steepness[at] = log, np.eye(len(tolerances))[own] * sd, 1 / shape.part
+            bets.theta[at], bets.price[at], bets.variance[at] = (f * p) @ moments.phi[at[0]], price, variance
+            bets.gain[at], bets.stakes[at], bets.steepness[at] = log, np.eye(len(tolerances))[own] * sd, 1 / shape.part
 
 
 def _tempers(moments: Moments, theta: Floats, tolerances: Floats, variance_hours: Floats) -> Floats:

@@ -57,11 +57,9 @@ def calibrate(column: Column, slots: npt.NDArray[np.int64], times: npt.NDArray[n
     moments = moments_of(column)
     if not moments.terms:
         return ()
-    span = int(times.max() - times.min()) if len(times) else 0
+    place, blocks, span = blocks_of(times)
     if span <= 0:
         return tuple(entry_of(column.name, term, 0.0, 0, NO_CYCLE, calibrated=False) for term in moments.terms)
-    blocks = blocks_of(len(times))
-    place = np.minimum((times - times.min()) * blocks // span, blocks - 1)
     table = np.bincount(place * column.slots + slots, minlength=blocks * column.slots).reshape(blocks, column.slots).astype(np.float64)
     phi = _proxied(column, moments.phi)
     n = table @ moments.base.T
@@ -95,13 +93,11 @@ def wandering(values: Floats, there: Floats, times: npt.NDArray[np.int64]) -> tu
     """Return V (hours) and whether it is calibrated, for terms that are no function of one column's slots: ``values``
     and ``there`` (1 where a row counts) have the shape (rows, terms); ``times`` are epoch ms, in any order.
     """
-    span = int(times.max() - times.min()) if len(times) else 0
+    place, blocks, span = blocks_of(times)
     if span <= 0:
         return np.zeros(values.shape[1]), np.zeros(values.shape[1], np.bool_)
-    blocks = blocks_of(len(times))
-    place = np.minimum((times - times.min()) * blocks // span, blocks - 1)
     into = sparse.csr_array((np.ones(len(times)), (place, np.arange(len(times)))), shape=(blocks, len(times)))
-    n = into @ there
+    n = np.asarray(into @ there)
     total = n.sum(axis=0)
     safe = np.maximum(total, 1)
     mean = (values * there).sum(axis=0) / safe
@@ -117,12 +113,13 @@ def steady_of(total: Floats, variance: Floats, slow: Floats, held: npt.NDArray[n
     return steady
 
 
-def blocks_of(rows: int) -> int:
-    """Return into how many stretches the time of so many rows is cut at the finest."""
+def blocks_of(times: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], int, int]:
+    """Return in which stretch of the rows' time, cut at the finest, each row is, how many stretches there are, and how long all are together (ms)."""
+    first, last = (int(times.min()), int(times.max())) if len(times) else (0, 0)
     blocks = COARSEST
-    while blocks < FINEST and rows >= 2 * blocks * _EVENTS_PER_BLOCK:
+    while blocks < FINEST and len(times) >= 2 * blocks * _EVENTS_PER_BLOCK:
         blocks *= 2
-    return blocks
+    return np.minimum((times - first) * blocks // max(last - first, 1), blocks - 1), blocks, last - first
 
 
 def entry_of(column: str, term: str, variance: float, blocks: int, cycle: Cycle, *, calibrated: bool) -> TermCalibration:

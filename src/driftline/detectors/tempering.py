@@ -39,9 +39,7 @@ def calibrate_shaped(column: Column, slots: Ints, times: Ints, calendar: Calenda
         return found
     valued = moments.base[0][slots] > 0
     slots, times = slots[valued], times[valued]
-    span = int(times.max() - times.min())
-    blocks = blocks_of(len(times))
-    place = np.minimum((times - times.min()) * blocks // max(span, 1), blocks - 1)
+    place, blocks, span = blocks_of(times)
     table = np.bincount(place * column.slots + slots, minlength=blocks * column.slots).reshape(blocks, column.slots).astype(np.float64)
     n = np.repeat(table.sum(axis=1, keepdims=True), len(payoff), axis=1)
     growth, sd = growths(moments), spread(payoff, moments)

@@ -21,7 +21,7 @@ from driftline.contracts.times import format_duration, parse_duration
 from driftline.retrain.job import EXIT_LOST, Job
 from driftline.retrain.promotion import Turn, settle
 from driftline.store import detection, join, runs, versions
-from driftline.store.transactions import reading, writing
+from driftline.store.transactions import writing
 
 log = logging.getLogger("driftline.retrain")
 
@@ -111,7 +111,7 @@ class Handling:
         """Start once the join has read what was published before the claim: which outcomes a run sees must not depend
         on who was quicker.
         """
-        behind = [key for key, end in self._ends.items() if _joined(self._engine, *key, end=end) < end]
+        behind = _behind(self._engine, self._ends)
         if behind and now - self._since < parse_duration(self._settings.retrain.join_wait):
             self._wait_until = min(now + _RETRY_MS // 5, self._beat_at)
             return
@@ -201,17 +201,19 @@ class Handling:
         log.info("%s, run %s: %s. %s", run.model, run.trigger_id, run.status, sentence, extra=_fields(self.trigger, run.status))
 
 
-def _joined(engine: Engine, topic: str, partition: int, *, end: int) -> int:
-    """Return how far the join is. Its cursor stands after the last record, for good where a transaction's marker ends
-    the log, or retention took what was there: that it is at the end it tells detect, once it has been for long enough.
+def _behind(engine: Engine, ends: Ends) -> list[tuple[str, int]]:
+    """Return the partitions that the join has not read to their end. Its cursor stands after the last record, for good
+    where a transaction's marker ends the log, or retention took what was there: that it is at the end it tells detect,
+    once it has been for long enough.
     """
-    cursor = join.cursor(engine, topic, partition) or 0
-    if cursor >= end:
-        return cursor
-    with reading(engine) as conn:
-        told = [source for held in detection.positions(conn) for source in detection.sources(conn, held.q)]
-    here = (f"join/{topic}", partition)
-    return max([cursor, *(source.position for source in told if (source.source, source.partition) == here)])
+    behind = [key for key, end in ends.items() if (join.cursor(engine, *key) or 0) < end]
+    if not behind:
+        return []
+    reached: dict[tuple[str, int], int] = {}
+    for told in detection.all_sources(engine):
+        key = (told.source, told.partition)
+        reached[key] = max(told.position, reached.get(key, 0))
+    return [(topic, partition) for topic, partition in behind if reached.get((f"join/{topic}", partition), 0) < ends[topic, partition]]
 
 
 def _fields(trigger: RetrainTrigger, event: str) -> dict[str, dict[str, str]]:

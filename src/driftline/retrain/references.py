@@ -153,10 +153,7 @@ def effective_after(target: Engine | Connection, at: int, settings: ModelSetting
     counts is the watermark, the lateness it stays behind by, and the skew that is allowed.
     """
     ahead = parse_duration(settings.allowed_lateness) + parse_duration(worker.allowed_skew)
-    newest = at
-    for position in detection.positions(target):
-        for source in detection.sources(target, position.q):
-            newest = max(newest, min(source.newest, source.watermark + ahead))
+    newest = max([at, *(min(source.newest, source.watermark + ahead) for source in detection.all_sources(target))])
     pane = parse_duration(settings.pane)
     return (newest + parse_duration(worker.version_wait)) // pane * pane + pane
 

@@ -81,6 +81,12 @@ def sources(target: Target, q: int) -> list[Progress]:
         return [Progress(**row) for row in _rows(conn, detect_sources, q)]
 
 
+def all_sources(target: Target) -> list[Progress]:
+    """Return the progress of each source partition as every summaries partition has been told."""
+    with reading(target) as conn:
+        return [source for held in positions(conn) for source in sources(conn, held.q)]
+
+
 def stored_states(target: Target, model: str | None = None) -> dict[str, bytes]:
     """Return what is remembered of each model, or of one, whatever partition it belongs to (status, explain)."""
     t = model_states

@@ -6,8 +6,8 @@ from driftline.streams.progress import Reached
 
 
 class Waking:
-    """Which partitions of a source have come back only just now, so that the others, which may be about to, need not be waited for yet, or left out
-    for good. Pure; ``grace`` and ``now`` are in ms.
+    """Which partitions of a source have come back only just now: the others may be about to, and are not to be overtaken by them meanwhile. Pure;
+    ``grace`` and ``now`` are in ms.
 
     >>> waking = Waking(grace=100)
     >>> waking.asleep(3, Reached(position=10, watermark=1_000))

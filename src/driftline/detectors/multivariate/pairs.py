@@ -32,6 +32,7 @@ from driftline.detectors.moments import Floats
 from driftline.detectors.multivariate.scores import Mask, Scorer
 from driftline.detectors.rows import Held
 from driftline.detectors.terms import REFERENCE_RISK, DeciderConfig
+from driftline.detectors.weights import told_of
 
 COLUMN, TERM = "pairs", "correlation"
 #: Bets of each pair: what a correlation of ranks that has moved by .1 and by .3 asks for, upwards and downwards.
@@ -224,7 +225,8 @@ def _bets(scorer: Scorer, left: npt.NDArray[np.int64], right: npt.NDArray[np.int
 
 def _by_column(scorer: Scorer, told: Mapping[str, float], rest: float) -> Floats:
     """Return what is said of each column, by its own name or by that of its feature."""
-    return np.array([told.get(c.name, told.get(c.feature, rest)) for c in scorer.columns])
+    own = [told_of(told, column) for column in scorer.columns]
+    return np.array([rest if said is None else said for said in own])
 
 
 def _columns_wandering(reference: Reference, scorer: Scorer) -> tuple[Floats, Mask]:
