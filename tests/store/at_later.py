@@ -44,4 +44,7 @@ ROWS: Final[dict[str, dict[str, list[dict[str, Any]]]]] = {
             {"partition": 3, "since": 0, "size": 1024, "span": 300_000},
         ],
     },
+    "0006": {
+        "block_cuts": [{"partition": 5, "since": 0, "size": 1024, "span": 300_000, "weight": 4 << 20}],
+    },
 }

@@ -9,7 +9,7 @@ from driftline.contracts.cutting import Cut
 from driftline.store.block_cuts import settle
 from driftline.store.database import migrate, open_database
 
-ONE, OTHER = Cut(1024, 300_000), Cut(256, 60_000)
+ONE, OTHER = Cut(1024, 300_000, 1 << 20), Cut(256, 60_000, 2_000)
 
 
 def test_a_change_of_the_settings_holds_beyond_all_that_may_have_been_said(engine: Engine) -> None:

@@ -156,6 +156,10 @@ def test_what_later_revisions_held_is_read_and_gone_on_with(grown: Engine) -> No
     assert (cuts.at(4_095), cuts.at(4_096), cuts.latest) == (Cut(1024, 0), Cut(512, 300_000), 4_096)
     cuts = block_cuts.settle(grown, 3, Cut(1024, 300_000), 9_999, fresh=False)
     assert (cuts.last, cuts.latest) == (Cut(1024, 300_000), 0)
+    heavy = Cut(1024, 300_000, 4 << 20)
+    cuts = block_cuts.settle(grown, 3, heavy, 9_999, fresh=False)
+    assert [cuts.at(o) for o in (10_239, 10_240)] == [Cut(1024, 300_000), heavy]
+    assert block_cuts.known(grown, 5).at(0) == heavy  # type: ignore[union-attr]  # it is there
 
 
 def test_the_schema_that_comes_of_it_is_the_code_s(old: Engine) -> None:

@@ -21,7 +21,7 @@ from driftline.streams.reading import Decoded
 
 MINUTE = 60_000
 #: The shortest block that time ends: 1, 2 and 4 offsets.
-CUTS = (Cut(8, 2 * MINUTE), Cut(32, MINUTE), Cut(64, 5 * MINUTE), Cut(16, 0), Cut(4, 0))
+CUTS = (Cut(8, 2 * MINUTE), Cut(32, MINUTE), Cut(64, 5 * MINUTE), Cut(16, 0), Cut(4, 0), Cut(32, 2 * MINUTE, 700), Cut(16, 0, 150))
 FRESH = Origin(0, 0, whole=True)
 
 
@@ -167,7 +167,7 @@ def test_any_batching_gives_the_same_blocks(log: list[Record], cut: Cut, one: li
 
 
 @few
-@given(slow_logs(), st.sampled_from([cut for cut in CUTS if cut.span]), batches)
+@given(slow_logs(), st.sampled_from([cut for cut in CUTS if cut.span and not cut.weight]), batches)
 def test_no_clock_makes_many_blocks_of_one_and_records_of_one_block_were_written_together(log: list[Record], cut: Cut, batched: list[int]) -> None:
     snapshots = read(begun(FRESH, settled(None, cut, 0)), log, batched)
     spans = {(s.start, s.next) for snapshot in snapshots for s in snapshot.summaries if s.final}
@@ -181,6 +181,26 @@ def test_no_clock_makes_many_blocks_of_one_and_records_of_one_block_were_written
         beyond = [o for o in inside if written[o] >= written[inside[0]] + cut.span]
         assert len({o // cut.shortest for o in beyond if o // cut.shortest != inside[0] // cut.shortest}) <= len(beyond)
         assert all(any(p < o and p // cut.shortest == o // cut.shortest for p in inside) for o in beyond)
+
+
+@few
+@given(slow_logs(), st.sampled_from([cut for cut in CUTS if cut.weight]), batches)
+def test_a_block_ends_with_the_record_that_fills_it(log: list[Record], cut: Cut, batched: list[int]) -> None:
+    snapshots = read(begun(FRESH, settled(None, cut, 0)), log, batched)
+    # Each model that has rows in a block has a summary of it; blocks of junk alone have none.
+    for start, next_ in {(s.start, s.next) for snapshot in snapshots for s in snapshot.summaries if s.final}:
+        sizes = [len(r.value or b"") for r in log if start <= r.offset < next_]
+        assert sum(sizes[:-1]) < cut.weight
+
+
+def test_a_heavy_block_ends_at_whatever_offset_it_is_full() -> None:
+    log = [event(i, T0 + i, appended=T0) for i in range(0, 24, 2)]
+    sizes = {len(r.value or b"") for r in log}
+    assert max(sizes) < 150 <= 2 * min(sizes)
+    [snapshot] = read(begun(FRESH, settled(None, Cut(16, 0, 150), 0)), log, [])
+    # Offsets that the log left out belong to the block that comes next; an aligned offset ends one however little it weighs.
+    assert [(s.start, s.first, s.next) for s in snapshot.summaries] == [(0, 0, 3), (3, 4, 7), (7, 8, 11), (11, 12, 15), (16, 16, 19), (19, 20, 23)]
+    assert (snapshot.origin.start, snapshot.position) == (23, 23)
 
 
 def test_a_block_of_a_slow_stream_ends_before_the_first_record_written_its_span_later() -> None:
@@ -227,6 +247,13 @@ def _by_the_batch(self: OpenBlock, items: Decoded, i: int) -> int:
     return next((j for j in range(i + 1, stop) if items.records[j].timestamp >= limit), stop)
 
 
+def _by_what_came_at_once(self: OpenBlock, items: Decoded, i: int) -> int:
+    """End a block where the batch in hand comes to its weight, whatever the block weighed before."""
+    stop = items.before(self.end)
+    n, self.weight = self.cut.room(0, [len(record.value or b"") for record in items.records[i:stop]])
+    return i + n
+
+
 def _any_record(self: SourceBlocks) -> Snapshot:
     """Go on where the reader stands, as if a block began there."""
     return replace(TAKE(self), origin=Origin(self.position, self.watermark, whole=True))
@@ -249,6 +276,16 @@ def test_blocks_that_end_by_anything_but_their_own_records_are_found_out(
     owners = product((6, 9, 13, 30), (1, 2, 3), (0, 1, 2), (3, 11, 17))
     history = ([Turn(cut, [batch, 2 * batch], grown, sent, committed, zombie=False)] for grown, sent, committed, batch in owners)
     assert any(histories(slow, turn, cut, [7, 20], change=False).counts != whole for turn in history)
+
+
+def test_blocks_that_end_by_the_weight_of_a_batch_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = [event(i, T0 + i, appended=T0) for i in range(40)]
+    cut = Cut(32, 0, 700)
+    whole = counted(log, cut).counts
+    monkeypatch.setattr(OpenBlock, "among", _by_what_came_at_once)
+    owners = product((6, 9, 13, 30), (1, 2, 3), (0, 1, 2), (3, 11, 17))
+    history = ([Turn(cut, [batch, 2 * batch], grown, sent, committed, zombie=False)] for grown, sent, committed, batch in owners)
+    assert any(histories(log, turn, cut, [7, 20], change=False).counts != whole for turn in history)
 
 
 def test_settings_that_change_at_once_are_found_out() -> None:

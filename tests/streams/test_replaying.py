@@ -13,10 +13,10 @@ from tests.integration.stream import CLICKS, NEW, PARTITIONS, PRICES, START, Pla
 from tests.streams.records import Record
 
 from driftline.cli.backtesting import Said, differences, live_of, said_of, within
-from driftline.contracts.cutting import Cut, Cuts
+from driftline.contracts.cutting import Cuts
 from driftline.contracts.settings import Settings, build_settings
 from driftline.contracts.summaries import Progress, encode_summary
-from driftline.contracts.times import HOUR_MS, LATEST_MS, parse_duration
+from driftline.contracts.times import HOUR_MS, LATEST_MS
 from driftline.store import join
 from driftline.store import references as stored
 from driftline.store.database import migrate, open_database
@@ -27,7 +27,7 @@ from driftline.streams.joining import CountedAs, delta_rows, read_labels
 from driftline.streams.predictions import PredictionReader
 from driftline.streams.references import ReferenceBook
 from driftline.streams.replaying import Replay
-from driftline.streams.summarising import builder_of, reader_of
+from driftline.streams.summarising import builder_of, cut_of, reader_of
 
 INFERENCE, LABELS = "inference-events", "label-events"
 #: Version 9 of one model came when there was no room any more, and counts as one of the others; and a stranger is refused.
@@ -45,7 +45,7 @@ def logs_of(plan: Plan) -> Logs:
 
 
 def cuts_of(settings: Settings) -> Cuts:
-    return Cuts(((0, Cut(settings.worker.block_size, parse_duration(settings.worker.block_span))),))
+    return Cuts(((0, cut_of(settings)),))
 
 
 class Live:

@@ -114,7 +114,8 @@ def test_workers_that_join_and_leave_while_batches_are_at_work_do_nothing_over_a
             b.wait_for(lambda r: len(r.events("batch")) > 5)
             assert b.stop() == 0
         for partition in range(PARTITIONS):
-            a.wait_for(read_to(topic, 600, partition))
+            # Whoever of the two read the last of it: on a busy machine B comes when little is left.
+            a.wait_for(lambda r, p=partition: 599 in r.offsets(topic, p) + b.offsets(topic, p))  # type: ignore[misc]  # mypy sees no type for p
     assert owned(b) == 2
     for partition in range(PARTITIONS):
         done = a.offsets(topic, partition) + b.offsets(topic, partition)

@@ -1,22 +1,26 @@
-"""Where a block of a partition ends: by offsets, and by the time at which its records were written. Pure.
+"""Where a block of a partition ends: by offsets, by the time at which its records were written, and by what they weigh. Pure.
 
 A stream of a few records an hour would have a block open for a day, and each revision would send all of its panes again. So a block also ends before
 a record that was written ``span`` or more after the block's first one. That is a function of the log from the block's start on, and of nothing else:
 whoever begins a block anew ends it at the same record. Timestamps are the producers' own and may be anything: one that jumps back ends nothing, and
 time ends blocks at every sixteenth of ``size`` at the most, so that no clock makes more than sixteen blocks of one.
+
+A record may hold thousands of events, and a thousand such records all panes of an hour: these, too, each revision would send again. So a block also
+ends after the record with which its values have come to ``weight`` bytes, at whatever offset that stands.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 _PIECES = 16
 
 
 class Cut(NamedTuple):
-    """How a partition is cut into blocks: ``size`` offsets at the most, aligned, and ``span`` ms (0: by offsets only).
+    """How a partition is cut into blocks: ``size`` offsets at the most, aligned, ``span`` ms and ``weight`` bytes (0: whatever they span or weigh).
 
     >>> Cut(1024, 300_000).boundary(1000), Cut(1024, 300_000).boundary(1024)
     (1024, 1024)
@@ -24,6 +28,7 @@ class Cut(NamedTuple):
 
     size: int
     span: int
+    weight: int = 0
 
     @property
     def shortest(self) -> int:
@@ -49,6 +54,17 @@ class Cut(NamedTuple):
     def places(self, offset: int, end: int) -> Iterator[int]:
         """Return the offsets after one and before ``end`` at which time may end a block."""
         return iter(range((offset // self.shortest + 1) * self.shortest, end, self.shortest))
+
+    def room(self, held: int, sizes: Sequence[int]) -> tuple[int, int]:
+        """Return how many of the next records belong to a block whose values weigh ``held`` bytes so far, and what it weighs with them.
+
+        >>> Cut(1024, 0, 100).room(30, [60, 20, 5]), Cut(1024, 0).room(30, [60, 20, 5])
+        ((2, 110), (3, 115))
+        """
+        total = held + sum(sizes)
+        if not self.weight or total < self.weight:
+            return len(sizes), total
+        return next((n, reached) for n, reached in enumerate(accumulate(sizes, initial=held)) if reached >= self.weight)
 
 
 class Cuts:

@@ -52,9 +52,11 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The stream steps. Defaults suit a production cluster; tests and the demo make them brisker."""
 
-    #: A block of records that is summarised as one: so many offsets at the most, and ended before a record written so long after its first one.
+    #: A block of records that is summarised as one: so many offsets at the most, ended before a record written so long after its first one, and after
+    #: the record with which its values come to so many bytes. Whoever takes a partition over reads its open block again.
     block_size: int = 1024
     block_span: str = "5m"
+    block_bytes: int = 4 << 20
     flush_interval: str = "500ms"
     commit_interval: str = "500ms"
     idle_timeout: str = "10s"

@@ -80,6 +80,7 @@ def check(settings: Settings) -> None:
     _within("kafka.replication_factor", settings.kafka.replication_factor, 1, 100)
     _check_security(settings.kafka.security)
     _within("worker.block_size", settings.worker.block_size, 1, 1 << 24)
+    _within("worker.block_bytes", settings.worker.block_bytes, 1 << 10, 1 << 40)
     _within("worker.max_poll_records", settings.worker.max_poll_records, 1, 1 << 24)
     _within("http.port", settings.http.port, 0, 65_531)  # four more follow it
     _within("http.ready_lag", settings.http.ready_lag, 0, 1 << 53)

@@ -32,6 +32,9 @@ _LEAST_ROUND_S = 0.05
 #: A partition's records go to the broker in batches, one after the other, and each waits for turns of a loop that is busy reading: aiokafka's 16 KB
 #: make a batch of each summary, and what a flush takes some 40 round trips. Less than the megabyte that any topic accepts.
 _BATCH_BYTES = 512 << 10
+#: A fetch brings so much of a partition at the most: each batch costs a transaction and a round of messages, whatever it holds, and a columnar record
+#: takes a megabyte. Of very many partitions less, for all may be held at once, but not less than Kafka's own megabyte.
+_FETCH_BYTES, _FETCH_BYTES_OF_ALL, _FETCH_BYTES_LEAST = 4 << 20, 64 << 20, 1 << 20
 #: Of the time to drain, the share that may go by before the group is left.
 _DRAIN_SHARE = 0.8
 
@@ -112,6 +115,7 @@ def _app(settings: Settings, step: Step, positions: dict[str, LoadOffset], envir
         broker_rebalance_timeout=session + 4,
         broker_commit_interval=parse_duration(worker.commit_interval) / SECOND_MS,
         broker_max_poll_records=worker.max_poll_records,
+        consumer_max_fetch_size=fetch_bytes(settings.kafka.partitions),
         consumer_auto_offset_reset="earliest",
         topic_partitions=settings.kafka.partitions,
         topic_replication_factor=settings.kafka.replication_factor,
@@ -123,6 +127,15 @@ def _app(settings: Settings, step: Step, positions: dict[str, LoadOffset], envir
     )
     app.telemetry = telemetry_of(settings)
     return app
+
+
+def fetch_bytes(partitions: int) -> int:
+    """Return how many bytes of one partition a fetch brings at the most.
+
+    >>> fetch_bytes(4) >> 20, fetch_bytes(32) >> 20, fetch_bytes(500) >> 20
+    (4, 2, 1)
+    """
+    return max(_FETCH_BYTES_LEAST, min(_FETCH_BYTES, _FETCH_BYTES_OF_ALL // partitions))
 
 
 def _agent(app: DriftApp, settings: Settings, topic: Topic, take: Callable[[Batch], Awaitable[None]]) -> None:

@@ -1,8 +1,8 @@
 """One source partition as a run of blocks: the pure heart of summarise.
 
-A block is a run of consecutive offsets that ends as its cut says: by offsets, or by the time its records were written. Its summary is a function
-of those records alone: a new owner begins the block anew, and a revision replaces the one before it. What a commit says is therefore where the open
-block starts, and the watermark the partition had there.
+A block is a run of consecutive offsets that ends as its cut says: by offsets, by the time its records were written, or by what they weigh. Its
+summary is a function of those records alone: a new owner begins the block anew, and a revision replaces the one before it. What a commit says is
+therefore where the open block starts, and the watermark the partition had there.
 """
 
 from __future__ import annotations
@@ -41,17 +41,32 @@ class OpenBlock:
     cut: Cut
     #: A record written then or later begins another block (None: the time ends this one never).
     until: int | None
+    #: Bytes of the values so far.
+    weight: int = 0
     builders: dict[str, PartBuilder] = field(default_factory=dict)
     changed: set[str] = field(default_factory=set)
 
     def ends_before(self, record: Bare) -> bool:
         """Say whether a record, the next one of the log, belongs to another block."""
-        if record.offset >= self.end:
+        if record.offset >= self.end or self.full:
             return True
         return self.until is not None and record.timestamp >= self.until and self.cut.may_end(self.next - 1, record.offset)
 
+    @property
+    def full(self) -> bool:
+        """Whether it weighs so much that no further record belongs to it."""
+        return 0 < self.cut.weight <= self.weight
+
     def among(self, items: Decoded, i: int) -> int:
-        """Return the index of the first record after the ``i``-th, which is in the block, that is not."""
+        """Return the index of the first record after the ``i``-th, which is in the block, that is not; those between are weighed."""
+        records = bare(items.records)
+        stop = self._in_time(items, i)
+        if not self.cut.weight:
+            return stop
+        n, self.weight = self.cut.room(self.weight, [len(record.value or b"") for record in records[i:stop]])
+        return i + n
+
+    def _in_time(self, items: Decoded, i: int) -> int:
         stop = items.before(self.end)
         if self.until is not None:
             records = bare(items.records)
@@ -123,8 +138,9 @@ class SourceBlocks:
             j = block.among(items, i)
             self._read(block, items.part(i, j))
             i = j
-        if self._open is not None and self._open.next == self._open.end:
-            self._finish(self._open, self._open.end)
+        last = self._open
+        if last is not None and (last.full or last.next == last.end):
+            self._finish(last, last.next)
 
     def take(self) -> Snapshot:
         """Return what has to leave now."""
@@ -142,7 +158,7 @@ class SourceBlocks:
         if block is not None:
             if not block.ends_before(record):
                 return block
-            self._finish(block, min(record.offset, block.end))
+            self._finish(block, block.next if block.full else min(record.offset, block.end))
         # Offsets that the log left out at the beginning of an aligned block belong to it all the same.
         cut, ragged = self._cuts.at(record.offset), record.offset < self._ragged_until
         start = record.offset if ragged else max(cut.floor(record.offset), self.position)

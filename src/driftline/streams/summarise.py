@@ -8,7 +8,7 @@ from functools import partial
 from faust.types import TP
 from sqlalchemy import Engine
 
-from driftline.contracts.cutting import Cut, Cuts
+from driftline.contracts.cutting import Cuts
 from driftline.contracts.settings import Settings
 from driftline.contracts.times import parse_duration
 from driftline.contracts.topics import INFERENCE_EVENTS, SUMMARIES, topic_name
@@ -26,7 +26,7 @@ from driftline.streams.reference_feed import ReferenceFeed
 from driftline.streams.sizing import encode_sized
 from driftline.streams.source_progress import SourceProgress
 from driftline.streams.sql_thread import SqlThread
-from driftline.streams.summarising import builder_of, reader_of
+from driftline.streams.summarising import builder_of, cut_of, reader_of
 from driftline.streams.transport import Batch, DriftApp
 from driftline.streams.transport.positions import StartPosition
 
@@ -47,7 +47,7 @@ class Summarise:
         self._admission = Admission(sql, engine, settings, self._feed)
         self._reader = reader_of(settings, self._feed.book)
         self._builder = builder_of(settings)
-        self._cut = Cut(settings.worker.block_size, parse_duration(settings.worker.block_span))
+        self._cut = cut_of(settings)
         self._cuts: dict[TP, tuple[int, Cuts]] = {}
         self._blocks: dict[TP, SourceBlocks] = {}
         self._floors: dict[TP, int] = {}

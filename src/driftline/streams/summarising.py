@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from driftline.contracts.cutting import Cut
 from driftline.contracts.settings import Settings
 from driftline.contracts.times import parse_duration
 from driftline.detectors.parts import PartBuilder
@@ -21,6 +22,12 @@ def reader_of(settings: Settings, book: ReferenceBook) -> Reader:
         settings.defaults.max_features,
         parse_duration(settings.retention.panes),
     )
+
+
+def cut_of(settings: Settings) -> Cut:
+    """Return how the settings want partitions cut into blocks."""
+    worker = settings.worker
+    return Cut(worker.block_size, parse_duration(worker.block_span), worker.block_bytes)
 
 
 def builder_of(settings: Settings) -> NewBuilder:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine
 from tests.streams.records import Record
 
-from driftline.contracts.cutting import Cut, Cuts
+from driftline.contracts.cutting import Cuts
 from driftline.contracts.ids import sample_hash
 from driftline.contracts.reference import Reference
 from driftline.contracts.settings import Settings
@@ -29,6 +29,7 @@ from driftline.streams.blocks import Origin, SourceBlocks
 from driftline.streams.detect.partition import DetectPartition
 from driftline.streams.reading import Reader
 from driftline.streams.references import ReferenceBook
+from driftline.streams.summarising import cut_of
 
 #: What an order of arrival may change: where in the log things stood, and how often a window was told of.
 ARRIVAL = {"revision", "offsets", "positions", "watermark", "by", "joined", "marks"}
@@ -90,7 +91,7 @@ def conclude(
     """Let each poll (partition, how many events) be read, summarised and taken in; then an event far ahead closes what is open."""
     lateness, kept = parse_duration(settings.defaults.allowed_lateness), settings.defaults.sample_rows_per_pane
     reader = Reader(book, {}, lateness, 300_000)
-    cuts = Cuts(((0, Cut(settings.worker.block_size, parse_duration(settings.worker.block_span))),))
+    cuts = Cuts(((0, cut_of(settings)),))
     sources = [
         SourceBlocks(p, Origin(0, 0, whole=True), cuts=cuts, reader=reader, new_builder=lambda _: PartBuilder(5_000, kept, 10, {}))
         for p in range(len(partitions))
