@@ -39,8 +39,8 @@ from driftline.streams.reading import Reader
 from driftline.streams.references import ReferenceBook
 
 START = 1_790_000_000_000
-BLOCK = 1_024
-POLL = 2_000
+BLOCK, BLOCK_BYTES = 1_024, 4 << 20
+POLL = 8_000
 PANE_MS = 5_000
 SAMPLE_ROWS = 64
 #: Events a second of event time: a pane holds five seconds of them.
@@ -165,13 +165,14 @@ def summarise(records: Sequence[Record], reference: Reference, *, poll: int = PO
     book = ReferenceBook()
     book.add([reference])
     reader = Reader(book, {}, 60_000, 60_000)
-    cuts = Cuts(((0, Cut(BLOCK, 0)),))
+    cuts = Cuts(((0, Cut(BLOCK, 0, BLOCK_BYTES)),))
     blocks = SourceBlocks(
         0, Origin(0, 0, whole=True), cuts=cuts, reader=reader, new_builder=lambda _: PartBuilder(PANE_MS, SAMPLE_ROWS, 5_000, {}, repeats=True)
     )  # fmt: skip
     sent = []
     for i in range(0, len(records), poll):
-        blocks.feed(reader.decode(records[i : i + poll]))
+        for piece in reader.pieces(records[i : i + poll]):
+            blocks.feed(piece)
         if blocks.pending > 256:
             sent += [encode_summary(s) for s in blocks.take().summaries]
     return sent + [encode_summary(s) for s in blocks.take().summaries]

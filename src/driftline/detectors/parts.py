@@ -15,8 +15,8 @@ from driftline.detectors.distinct import Sketches, counted_columns
 from driftline.detectors.layout import Layout, layout_of
 from driftline.detectors.outcomes import Outcome, outcome_columns, sampled_at
 from driftline.detectors.repeats import Repeats
-from driftline.detectors.rows import Held, Rows, listed, taken
-from driftline.detectors.sample import Kept, bottom_k, bounded, kept_features, scalar, scalars
+from driftline.detectors.rows import Held, Numbers, Rows, listed, taken
+from driftline.detectors.sample import Kept, always_fits, bottom_k, bounded, kept_features, scalar, scalars
 from driftline.detectors.values import MISSING, canonical_text
 from driftline.detectors.views import viewed
 
@@ -154,20 +154,20 @@ class PartBuilder:
             shown = scalar(prediction) if number else canonical_text(prediction)
             sure = scalar(score)
             yield SampleRow(
-                place, event_id, time, version, bounded(kept),
+                place, event_id, time, version, kept,
                 float(shown) if isinstance(shown, int) else shown, float(sure) if isinstance(sure, int | float) else None,
             )  # fmt: skip
 
     def _kept(self, rows: Rows) -> Sequence[dict[str, Kept]]:
-        """Return what ``kept_features`` leaves of each row; by columns, where no rule says otherwise."""
+        """Return what ``kept_features`` leaves of each row, bounded; by columns, where no rule says otherwise."""
         if self._keep or rows.fields is not None or not rows.features:
-            return [kept_features(fields, self._keep, self._secret) for fields in rows.dicts()]
+            return [bounded(kept_features(fields, self._keep, self._secret)) for fields in rows.dicts()]
         names = list(rows.features)
         columns = [scalars(values) for values in rows.features.values()]
         kept = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
-        if any(MISSING in column for column in columns):
-            return [{name: value for name, value in row.items() if value is not MISSING} for row in kept]
-        return kept
+        if any(MISSING in column for column, values in zip(columns, rows.features.values(), strict=True) if not isinstance(values, Numbers)):
+            kept = [{name: value for name, value in row.items() if value is not MISSING} for row in kept]
+        return kept if always_fits(names) else [bounded(row) for row in kept]
 
 
 def outcome_parts(judged: Judged, changes: Sequence[tuple[Outcome | None, Outcome | None]], pane_ms: int) -> list[PanePart]:

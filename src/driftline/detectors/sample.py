@@ -68,6 +68,15 @@ def bounded(kept: dict[str, Kept]) -> dict[str, Kept]:
     return held
 
 
+def always_fits(names: Iterable[str]) -> bool:
+    """Say whether a row of features of these names takes no more than ``MAX_ROW`` whatever their values.
+
+    >>> always_fits(["a", "b"]), always_fits(map(str, range(100)))
+    (True, False)
+    """
+    return sum(len(name) + MAX_TEXT for name in names) <= MAX_ROW
+
+
 def scalars(values: Held) -> Sequence[Any]:
     """Return ``scalar`` of each value of a column; what is missing stays so."""
     if isinstance(values, Numbers):
