@@ -21,8 +21,8 @@ WINDOW = 60_000
 BLOCK = 16
 
 
-def built(model: str = "m", rows: int = 4_000) -> Reference:
-    """Return a reference of the time before the stream, with outcomes."""
+def built(model: str = "m", rows: int = 4_000, *, apart: int = 50, all_events: bool = False) -> Reference:
+    """Return a reference of the time before the stream, with outcomes; a row every ``apart`` ms."""
     rng = np.random.default_rng(7)
     score = rng.beta(2, 3, rows)
     return build_reference(
@@ -31,11 +31,12 @@ def built(model: str = "m", rows: int = 4_000) -> Reference:
         task="classification",
         effective_from=0,
         origin="built",
-        times=np.linspace(T0 - rows * 50, T0 - 1, rows).astype(np.int64),
+        times=np.linspace(T0 - rows * apart, T0 - 1, rows).astype(np.int64),
         features={"x": rng.normal(size=rows).tolist(), "c": rng.choice(["a", "b"], rows).tolist()},
         scores=score.tolist(),
         labels=(rng.random(rows) < score).astype(int).tolist(),
         label_delays=np.full(rows, 20_000),
+        all_events=all_events,
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -14,7 +15,7 @@ from tests.streams.records import Record
 
 from driftline.contracts.findings import Alert
 from driftline.contracts.settings import build_settings
-from driftline.contracts.summaries import Progress, SummaryMessage, decode_summary, encode_summary
+from driftline.contracts.summaries import OutcomeDelta, Progress, SummaryMessage, decode_summary, encode_summary
 from driftline.contracts.times import DAY_MS, HOUR_MS, MINUTE_MS
 from driftline.detectors.silence import KNOWN_MS, longest_silence
 from driftline.store import episodes, references
@@ -98,6 +99,63 @@ def test_events_that_come_again_end_it_at_the_next_window(engine: Engine) -> Non
     assert opened.episode_id == resolved.episode_id
     assert resolved.sentence.startswith("Events of m come again after ")
     assert resolved.at - T0 >= hours * HOUR_MS
+
+
+#: A second's events every five minutes.
+EVERY = 5 * MINUTE_MS
+A_DAY = DAY_MS // EVERY
+
+
+def nights(times: int, hours: int = 26) -> list[SummaryMessage]:
+    """The events of a whole day at once, and then not a word for so many hours: the next day's are published when it is over."""
+    told: list[SummaryMessage] = []
+    for message in Stream(KNOWN, seconds=times * A_DAY, shift_at=1_000_000, rate=4).messages():
+        if isinstance(message, OutcomeDelta):
+            continue
+        second = message.position // 16 - 1 if isinstance(message, Progress) else message.start // 16
+        spread = _later(message, second * (EVERY - 1_000), 0)
+        told.append(spread)
+        if isinstance(spread, Progress) and spread.source == "join/label-events" and second % A_DAY == A_DAY - 1:
+            told += [
+                msgspec.structs.replace(progress, idle=True, quiet=minute * MINUTE_MS)
+                for minute in range(1, hours * 60, 20)
+                for progress in cast("list[Progress]", told[-3:])
+            ]
+    return told
+
+
+#: Of 15 days with as many events.
+KNOWN = built(rows=17_280, apart=75_000, all_events=True)
+SPARSE = {"window": "1h"}
+
+
+@pytest.fixture
+def known(tmp_path: Path) -> Iterator[Engine]:
+    opened = open_database(f"sqlite:///{tmp_path / 'known'}.db")
+    migrate(opened)
+    references.put(opened, KNOWN, [])
+    yield opened
+    opened.dispose()
+
+
+def test_who_publishes_once_a_night_is_said_to_be_silent_a_few_times_and_no_more(known: Engine) -> None:
+    told = _alerts(known, nights(5), deaths=3, settings=_settings(**SPARSE))
+    opened = [alert for alert in told if alert.status == "opened"]
+    assert [cause.term for alert in opened for cause in alert.causes] == ["silence"] * len(opened)
+    # Twenty times the longest gap, looked at each twenty minutes; three times that; three times that again, and the next night is over sooner.
+    hours = [alert.causes[0].high for alert in opened]
+    assert len(hours) == 3
+    assert all(3 * one <= other < 3 * one + 0.5 for one, other in pairwise([20 / 36, *hours]))
+    assert sum(alert.status == "resolved" for alert in told) == 3
+
+
+def test_after_a_silence_that_was_one_events_begin_at_its_end_and_teach_nothing_of_the_kind(engine: Engine) -> None:
+    partition = DetectPartition(engine, _settings(), 0)
+    again = [_later(message, 5 * HOUR_MS, SECONDS * 16) for message in STREAM]
+    partition.apply(_records([*STREAM, *quiet(90 * MINUTE_MS), *again]))
+    [track] = partition._states["m"].tracks.values()
+    assert (track.patience, track.longest_gap > 4 * HOUR_MS) == (0, True)
+    assert "silence" in {cause.term for alert in episodes.alerts(engine, limit=9) for cause in alert.causes}
 
 
 def _later(message: SummaryMessage, by: int, offset: int) -> SummaryMessage:

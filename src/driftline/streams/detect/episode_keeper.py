@@ -72,6 +72,8 @@ class EpisodeKeeper:
     def silent(self, turn: Turn, since: int, now: int) -> None:
         """Say that nothing has come from ``since`` to ``now``, if that is long enough and nobody has been told."""
         track, reference = turn.track, turn.reference
+        if now - since < track.patience:
+            return
         episode = track.episodes.get("features")
         if self._settings.weights.get(VOLUME) == 0 or (episode is not None and any(c.column == VOLUME for c in episode.causes)):
             return

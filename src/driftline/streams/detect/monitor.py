@@ -30,6 +30,7 @@ from driftline.streams.detect.learning import learned_reference
 from driftline.streams.detect.relations import Relations, Samples
 from driftline.streams.detect.said import Marks, Said, Turn
 from driftline.streams.detect.sequential_book import SequentialBook
+from driftline.streams.detect.silence import patience_of
 from driftline.streams.detect.state import REMEMBERED_WINDOWS, ModelState, Track
 from driftline.streams.detect.unit_book import UnitBook
 from driftline.streams.detect.windows import Windows
@@ -208,7 +209,9 @@ class ModelMonitor:
             return None
         track = self.state.tracks.get(reference.reference_id)
         if track is None:
-            track = Track(reference_id=reference.reference_id, effective_from=reference.effective_from)
+            # How a service publishes does not change with the reference.
+            patience = max((known.patience for known in self.state.tracks.values()), default=0)
+            track = Track(reference_id=reference.reference_id, effective_from=reference.effective_from, patience=patience)
             self.state.tracks = {**self.state.tracks, reference.reference_id: track}
         turn = Turn(key, at, reference, track, said)
         if key.kind not in track.last_end and self.windows.is_pane(key):
@@ -226,6 +229,7 @@ class ModelMonitor:
         last = turn.track.last_end.get(key.kind, key.start)
         if key.kind == "features":
             turn.track.longest_gap = max(turn.track.longest_gap, key.start - last)
+            turn.track.patience = patience_of(turn.track, key.start)
         turn.track.last_end[key.kind] = max(key.end, last)
         if not self._replaced(turn):
             self._episodes.pane_closed(turn, verdict, seen)

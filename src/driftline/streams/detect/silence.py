@@ -12,11 +12,22 @@ from driftline.streams.detect.state import Track
 
 #: Silence is looked for at each multiple of this in event time: whoever reads the log again looks at the same moments.
 TICK = MINUTE_MS
+#: A silence that was none is told no more before so many times its length.
+_DOUBTED = 3
 
 
 def ticked(now: int) -> int:
     """Return the last moment up to ``now`` at which silence is looked for."""
     return now // TICK * TICK
+
+
+def patience_of(track: Track, start: int) -> int:
+    """Return how long (ms) nothing may come from now on, a pane that starts at ``start`` having events: where a silence was told of that very time,
+    they were only published later, as by a service that publishes once a night.
+    """
+    episode = track.episodes.get("features")
+    told = [(c.onset, round(c.high * HOUR_MS)) for c in episode.causes if c.term == SILENCE] if episode is not None else []
+    return max([track.patience, *(_DOUBTED * length for onset, length in told if onset <= start < onset + length)])
 
 
 def speaks(track: Track, reference: Reference, since: int, now: int) -> bool:

@@ -48,6 +48,8 @@ class Track(msgspec.Struct, kw_only=True):
     changes: list[Change] = []
     #: The longest time (ms) of event time without a pane of features between two that had events.
     longest_gap: int = 0
+    #: How long (ms) nothing may come at the least before that is told: longer than what was told and was none.
+    patience: int = 0
     #: What the row samples of the latest windows showed at their close, by start, where that was asked for.
     multivariate: dict[int, Multivariate] = {}
     #: The evidence at the close of the latest windows that slid by events, by end: several of them may begin together, and with a whole one.
