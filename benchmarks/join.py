@@ -283,7 +283,7 @@ def main() -> None:
     """Run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=60_000)
-    parser.add_argument("--batch", type=int, default=2_000, help="records of a poll (worker.max_poll_records)")
+    parser.add_argument("--batch", type=int, default=5_000, help="records of a poll: about what a fetch brings of a backlog")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--databases", nargs="+", default=["sqlite", "postgresql"])
     parser.add_argument("--out", type=Path)

@@ -105,7 +105,7 @@ def settings_tree(bootstrap: str, prefix: str, database: str, folder: str, idle_
             "session_timeout": f"{SESSION_S}s",
             "block_size": 256,
             "block_span": "50ms",
-            "block_bytes": 32_768,
+            "block_bytes": 65_536,
             "max_poll_records": 400,
         },
         "retention": {"panes": "3650d"},

@@ -45,6 +45,6 @@ ROWS: Final[dict[str, dict[str, list[dict[str, Any]]]]] = {
         ],
     },
     "0006": {
-        "block_cuts": [{"partition": 5, "since": 0, "size": 1024, "span": 300_000, "weight": 4 << 20}],
+        "block_cuts": [{"partition": 5, "since": 0, "size": 1024, "span": 300_000, "bytes": 4 << 20}],
     },
 }

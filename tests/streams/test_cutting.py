@@ -1,4 +1,4 @@
-"""Blocks that end by time: whoever reads them, however often they change hands, the panes are those of one reader of the whole log."""
+"""Blocks that end by time, or full: whoever reads them, however often they change hands, the panes are those of one reader of the whole log."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def slow_logs(draw: st.DrawFn) -> list[Record]:
         stamp = draw(st.sampled_from([written, written, written, written, -1, 0, 1 << 62]))
         at = T0 + draw(st.integers(0, 4 * PANE))
         if draw(st.integers(0, 9)) == 0:
-            found.append(Record(offset - 1, b"not an event", timestamp=stamp))
+            found.append(Record(offset - 1, draw(st.sampled_from([b"not an event", b"", None, b"?" * 150, b"?" * 2_000])), timestamp=stamp))
         else:
             found.append(event(offset - 1, at, model=draw(st.sampled_from(["m", "n"])), appended=max(at, stamp)))
     return found
@@ -167,7 +167,7 @@ def test_any_batching_gives_the_same_blocks(log: list[Record], cut: Cut, one: li
 
 
 @few
-@given(slow_logs(), st.sampled_from([cut for cut in CUTS if cut.span and not cut.weight]), batches)
+@given(slow_logs(), st.sampled_from([cut for cut in CUTS if cut.span and not cut.most_bytes]), batches)
 def test_no_clock_makes_many_blocks_of_one_and_records_of_one_block_were_written_together(log: list[Record], cut: Cut, batched: list[int]) -> None:
     snapshots = read(begun(FRESH, settled(None, cut, 0)), log, batched)
     spans = {(s.start, s.next) for snapshot in snapshots for s in snapshot.summaries if s.final}
@@ -184,13 +184,17 @@ def test_no_clock_makes_many_blocks_of_one_and_records_of_one_block_were_written
 
 
 @few
-@given(slow_logs(), st.sampled_from([cut for cut in CUTS if cut.weight]), batches)
+@given(slow_logs(), st.sampled_from([cut for cut in CUTS if cut.most_bytes]), batches)
 def test_a_block_ends_with_the_record_that_fills_it(log: list[Record], cut: Cut, batched: list[int]) -> None:
     snapshots = read(begun(FRESH, settled(None, cut, 0)), log, batched)
     # Each model that has rows in a block has a summary of it; blocks of junk alone have none.
     for start, next_ in {(s.start, s.next) for snapshot in snapshots for s in snapshot.summaries if s.final}:
-        sizes = [len(r.value or b"") for r in log if start <= r.offset < next_]
-        assert sum(sizes[:-1]) < cut.weight
+        inside = [r for r in log if start <= r.offset < next_]
+        sizes = [len(r.value or b"") for r in inside]
+        assert sum(sizes[:-1]) < cut.most_bytes
+        # It ends no sooner than that, but for its other two ends.
+        late = cut.span > 0 and any(r.timestamp >= inside[0].timestamp + cut.span for r in log if r.offset >= next_)
+        assert sum(sizes) >= cut.most_bytes or next_ % cut.size == 0 or late
 
 
 def test_a_heavy_block_ends_at_whatever_offset_it_is_full() -> None:
@@ -227,6 +231,30 @@ def test_where_the_log_was_cut_inside_such_a_block_detect_drops_what_it_has() ->
     assert sum(detected.counts.values()) == 40
 
 
+def test_so_it_does_when_the_rest_comes_in_several_flushes() -> None:
+    log = [event(i, T0 + i, appended=T0) for i in range(40)]
+    cuts = settled(None, Cut(32, 0), 0)
+    detected = Detected()
+    detected.take(read(begun(FRESH, cuts), log[:20], []))
+    # Each flush tells a floor, which passes the start of the block that was open and not yet its end.
+    detected.take(read(begun(Origin(10, T0 + 9, whole=False), cuts), log[10:], [4, 8, 12, 16]))
+    assert sum(detected.counts.values()) == 40
+
+
+def test_a_block_begins_no_sooner_than_its_cut_holds_wherever_the_log_begins() -> None:
+    """A gap before the offset from which larger blocks hold, and the log cut within the gap: the position stands before the block's own start."""
+    log = [event(i, T0 + i, appended=T0) for i in (*range(5), *range(10, 40))]
+    cuts = Cuts(((0, Cut(8, 0, 5 * len(log[0].value or b""))), (8, Cut(32, 0))))
+    former = read(begun(FRESH, cuts), log[:8], [])
+    assert [(s.start, s.first, s.next) for s in former[0].summaries] == [(0, 0, 5), (8, 10, 13)]
+    for first in (5, 6, 8, 10):
+        detected = Detected()
+        detected.take(former)
+        whole = first == 8
+        detected.take(read(begun(Origin(first, T0 + 4, whole=whole), cuts), [r for r in log if r.offset >= first], [3, 9]))
+        assert sum(detected.counts.values()) == 35, first
+
+
 def test_a_zombie_that_goes_on_with_a_block_whose_rest_came_in_pieces_adds_nothing() -> None:
     whole = BlockSummary("m", 3, 0, 0, 4, final=False, panes=[])
     piece = BlockSummary("m", 3, 5, 5, 6, final=True, panes=[])
@@ -250,7 +278,7 @@ def _by_the_batch(self: OpenBlock, items: Decoded, i: int) -> int:
 def _by_what_came_at_once(self: OpenBlock, items: Decoded, i: int) -> int:
     """End a block where the batch in hand comes to its weight, whatever the block weighed before."""
     stop = items.before(self.end)
-    n, self.weight = self.cut.room(0, [len(record.value or b"") for record in items.records[i:stop]])
+    n, self.held = self.cut.room(0, [len(record.value or b"") for record in items.records[i:stop]])
     return i + n
 
 
@@ -264,7 +292,7 @@ TAKE = SourceBlocks.take
 
 @pytest.mark.parametrize(
     ("owner", "name", "flaw"),
-    [(OpenBlock, "among", _by_the_batch), (SourceBlocks, "take", _any_record)],
+    [(OpenBlock, "admit", _by_the_batch), (SourceBlocks, "take", _any_record)],
 )
 def test_blocks_that_end_by_anything_but_their_own_records_are_found_out(
     monkeypatch: pytest.MonkeyPatch, owner: type, name: str, flaw: object
@@ -282,7 +310,7 @@ def test_blocks_that_end_by_the_weight_of_a_batch_are_found_out(monkeypatch: pyt
     log = [event(i, T0 + i, appended=T0) for i in range(40)]
     cut = Cut(32, 0, 700)
     whole = counted(log, cut).counts
-    monkeypatch.setattr(OpenBlock, "among", _by_what_came_at_once)
+    monkeypatch.setattr(OpenBlock, "admit", _by_what_came_at_once)
     owners = product((6, 9, 13, 30), (1, 2, 3), (0, 1, 2), (3, 11, 17))
     history = ([Turn(cut, [batch, 2 * batch], grown, sent, committed, zombie=False)] for grown, sent, committed, batch in owners)
     assert any(histories(log, turn, cut, [7, 20], change=False).counts != whole for turn in history)

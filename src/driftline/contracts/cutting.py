@@ -6,7 +6,7 @@ whoever begins a block anew ends it at the same record. Timestamps are the produ
 time ends blocks at every sixteenth of ``size`` at the most, so that no clock makes more than sixteen blocks of one.
 
 A record may hold thousands of events, and a thousand such records all panes of an hour: these, too, each revision would send again. So a block also
-ends after the record with which its values have come to ``weight`` bytes, at whatever offset that stands.
+ends after the record with which its values have come to ``most_bytes``, at whatever offset that stands.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _PIECES = 16
 
 
 class Cut(NamedTuple):
-    """How a partition is cut into blocks: ``size`` offsets at the most, aligned, ``span`` ms and ``weight`` bytes (0: whatever they span or weigh).
+    """How a partition is cut into blocks: ``size`` offsets at the most, aligned, ``span`` ms and ``most_bytes`` of values (0: however many).
 
     >>> Cut(1024, 300_000).boundary(1000), Cut(1024, 300_000).boundary(1024)
     (1024, 1024)
@@ -28,7 +28,7 @@ class Cut(NamedTuple):
 
     size: int
     span: int
-    weight: int = 0
+    most_bytes: int = 0
 
     @property
     def shortest(self) -> int:
@@ -56,15 +56,15 @@ class Cut(NamedTuple):
         return iter(range((offset // self.shortest + 1) * self.shortest, end, self.shortest))
 
     def room(self, held: int, sizes: Sequence[int]) -> tuple[int, int]:
-        """Return how many of the next records belong to a block whose values weigh ``held`` bytes so far, and what it weighs with them.
+        """Return how many of the next records, of these sizes, belong to a block that holds so many bytes, and how many it holds with them.
 
         >>> Cut(1024, 0, 100).room(30, [60, 20, 5]), Cut(1024, 0).room(30, [60, 20, 5])
         ((2, 110), (3, 115))
         """
         total = held + sum(sizes)
-        if not self.weight or total < self.weight:
+        if not self.most_bytes or total < self.most_bytes:
             return len(sizes), total
-        return next((n, reached) for n, reached in enumerate(accumulate(sizes, initial=held)) if reached >= self.weight)
+        return next((n, reached) for n, reached in enumerate(accumulate(sizes, initial=held)) if reached >= self.most_bytes)
 
 
 class Cuts:
@@ -82,6 +82,15 @@ class Cuts:
     def at(self, offset: int) -> Cut:
         """Return the cut of the block that a record stands in."""
         return self._since[max(0, bisect_right(self._offsets, offset) - 1)][1]
+
+    def floor(self, offset: int) -> int:
+        """Return where the block of a record begins at the earliest: at an aligned offset, or where its cut begins to hold.
+
+        >>> Cuts(((0, Cut(8, 0)), (8, Cut(32, 0)))).floor(10)
+        8
+        """
+        i = max(0, bisect_right(self._offsets, offset) - 1)
+        return max(self._since[i][1].floor(offset), self._offsets[i])
 
     @property
     def last(self) -> Cut:

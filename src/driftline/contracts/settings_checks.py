@@ -34,6 +34,8 @@ _SERVERS = re.compile(r"\s*[^\s,:]+(:\d{1,5})?\s*(,\s*[^\s,:]+(:\d{1,5})?\s*)*|\
 _MAY_BE_ZERO = {"allowed_lateness", "allowed_skew", "version_wait", "join_wait", "drift_persists", "cooldown", "label_wait"}
 #: A step that is told to stop, and a group that is shared out anew, wait for the fetch that is under way.
 _LONGEST_FETCH_MS = 2_000
+#: Whole numbers below this are told digit by digit.
+_PLAIN = 1e15
 #: Words that stand in a duration's place.
 _WORDS = {"label_wait": "auto", "train_window": "all"}
 
@@ -80,7 +82,7 @@ def check(settings: Settings) -> None:
     _within("kafka.replication_factor", settings.kafka.replication_factor, 1, 100)
     _check_security(settings.kafka.security)
     _within("worker.block_size", settings.worker.block_size, 1, 1 << 24)
-    _within("worker.block_bytes", settings.worker.block_bytes, 1 << 10, 1 << 40)
+    _within("worker.block_bytes", settings.worker.block_bytes, 1 << 16, 1 << 40)
     _within("worker.max_poll_records", settings.worker.max_poll_records, 1, 1 << 24)
     _within("http.port", settings.http.port, 0, 65_531)  # four more follow it
     _within("http.ready_lag", settings.http.ready_lag, 0, 1 << 53)
@@ -192,7 +194,8 @@ def duration_fields(section: type[msgspec.Struct]) -> tuple[str, ...]:
 def _within(field: str, number: float, least: float, greatest: float) -> None:
     if not (least <= number <= greatest and isfinite(number)):  # in this order: an integer may be too large for a float
         kind = "a whole number" if isinstance(number, int) else "a number"
-        bound = f"from {least:g} to {greatest:g}" if isfinite(greatest) else f"of at least {least:g}"
+        low, high = (f"{end:.0f}" if float(end).is_integer() and end < _PLAIN else f"{end:g}" for end in (least, greatest))
+        bound = f"from {low} to {high}" if isfinite(greatest) else f"of at least {low}"
         raise SettingsError(field, number, f"{kind} {bound}")
 
 

@@ -1,8 +1,8 @@
 """Events of one block that came again: rows with the id of another one, as far as the block shows them.
 
-A block is so many consecutive offsets of one partition, so a producer that tries again is seen, unless its block ended in between; what comes again
-much later, or on another partition, is not (outcomes are kept once by id, whatever comes again). Which of the rows of one id counts as the first does
-not depend on the order in which they were read: it is the one of the least pane.
+A block is so many consecutive offsets, or bytes, of one partition, so a producer that tries again is seen, unless its block ended in between; what
+comes again much later, or on another partition, is not (outcomes are kept once by id, whatever comes again). Which of the rows of one id counts as
+the first does not depend on the order in which they were read: it is the one of the least pane.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def settle(target: Target, partition: int, cut: Cut, end: int, *, fresh: bool) -
                 since, wanted = 0, cut if fresh else Cut(cut.size, 0)
             else:
                 since, wanted = known.last.boundary(max(end, known.latest + 1)), cut
-            row = {"partition": partition, "since": since, "size": wanted.size, "span": wanted.span, "weight": wanted.weight}
+            row = {"partition": partition, "since": since, "size": wanted.size, "span": wanted.span, "bytes": wanted.most_bytes}
             bulk.insert_one(conn, t, row)
         return known
 
@@ -41,6 +41,6 @@ def known(target: Target, partition: int) -> Cuts | None:
 
 
 def _stored(conn: Connection, partition: int) -> Cuts | None:
-    rows = conn.execute(select(t.c.since, t.c.size, t.c.span, t.c.weight).where(t.c.partition == partition).order_by(t.c.since))
-    found = tuple((since, Cut(size, span, weight)) for since, size, span, weight in rows)
+    rows = conn.execute(select(t.c.since, t.c.size, t.c.span, t.c.bytes).where(t.c.partition == partition).order_by(t.c.since))
+    found = tuple((since, Cut(size, span, most)) for since, size, span, most in rows)
     return Cuts(found) if found else None

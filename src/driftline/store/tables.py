@@ -74,7 +74,7 @@ references = Table(
 )
 
 # ---- summarise
-block_cuts = Table("block_cuts", metadata, _int("partition", key=True), _int("since", key=True), _int("size"), _int("span"), _int("weight"))
+block_cuts = Table("block_cuts", metadata, _int("partition", key=True), _int("since", key=True), _int("size"), _int("span"), _int("bytes"))
 
 # ---- join
 join_cursors = Table(

@@ -33,7 +33,7 @@ _LEAST_ROUND_S = 0.05
 #: make a batch of each summary, and what a flush takes some 40 round trips. Less than the megabyte that any topic accepts.
 _BATCH_BYTES = 512 << 10
 #: A fetch brings so much of a partition at the most: each batch costs a transaction and a round of messages, whatever it holds, and a columnar record
-#: takes a megabyte. Of very many partitions less, for all may be held at once, but not less than Kafka's own megabyte.
+#: takes a megabyte. Of very many partitions less, for those of a topic may all be held at once, but not less than Kafka's own megabyte.
 _FETCH_BYTES, _FETCH_BYTES_OF_ALL, _FETCH_BYTES_LEAST = 4 << 20, 64 << 20, 1 << 20
 #: Of the time to drain, the share that may go by before the group is left.
 _DRAIN_SHARE = 0.8

@@ -42,7 +42,7 @@ class OpenBlock:
     #: A record written then or later begins another block (None: the time ends this one never).
     until: int | None
     #: Bytes of the values so far.
-    weight: int = 0
+    held: int = 0
     builders: dict[str, PartBuilder] = field(default_factory=dict)
     changed: set[str] = field(default_factory=set)
 
@@ -54,16 +54,16 @@ class OpenBlock:
 
     @property
     def full(self) -> bool:
-        """Whether it weighs so much that no further record belongs to it."""
-        return 0 < self.cut.weight <= self.weight
+        """Whether it holds so many bytes that no further record belongs to it."""
+        return 0 < self.cut.most_bytes <= self.held
 
-    def among(self, items: Decoded, i: int) -> int:
-        """Return the index of the first record after the ``i``-th, which is in the block, that is not; those between are weighed."""
+    def admit(self, items: Decoded, i: int) -> int:
+        """Let the ``i``-th record in, and those after it that belong to the block; return the index of the first that does not."""
         records = bare(items.records)
         stop = self._in_time(items, i)
-        if not self.cut.weight:
+        if not self.cut.most_bytes:
             return stop
-        n, self.weight = self.cut.room(self.weight, [len(record.value or b"") for record in records[i:stop]])
+        n, self.held = self.cut.room(self.held, [len(record.value or b"") for record in records[i:stop]])
         return i + n
 
     def _in_time(self, items: Decoded, i: int) -> int:
@@ -135,7 +135,7 @@ class SourceBlocks:
         i = 0
         while i < len(items):
             block = self._block_of(bare(items.records)[i])
-            j = block.among(items, i)
+            j = block.admit(items, i)
             self._read(block, items.part(i, j))
             i = j
         last = self._open
@@ -161,7 +161,7 @@ class SourceBlocks:
             self._finish(block, block.next if block.full else min(record.offset, block.end))
         # Offsets that the log left out at the beginning of an aligned block belong to it all the same.
         cut, ragged = self._cuts.at(record.offset), record.offset < self._ragged_until
-        start = record.offset if ragged else max(cut.floor(record.offset), self.position)
+        start = record.offset if ragged else max(self._cuts.floor(record.offset), self.position)
         end = start + 1 if ragged else cut.boundary(start + 1)
         until = record.timestamp + cut.span if cut.span and not ragged else None
         block = self._open = OpenBlock(start, record.offset, end, record.offset, self.watermark, cut, until)

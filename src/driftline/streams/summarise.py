@@ -152,7 +152,7 @@ def _reached(snapshot: Snapshot) -> Reached:
 
 def _origin(start: StartPosition, cuts: Cuts) -> Origin:
     """Return where to begin. A block begins where a commit says so and the log still has it, else at an aligned offset only."""
-    whole = (start.resumed and not start.lost) or start.offset == cuts.at(start.offset).floor(start.offset)
+    whole = (start.resumed and not start.lost) or start.offset == cuts.floor(start.offset)
     return Origin(start.offset, _watermark(start.note), whole)
 
 

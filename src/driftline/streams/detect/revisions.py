@@ -1,6 +1,6 @@
 """Which blocks of the sources are in, and in which revision. Pure.
 
-A block's newer revision takes the place of the older one, a final one is the last, and below a partition's floor everything is final and here.
+A block's newer revision takes the place of the older one, a final one is the last, and below a partition's floor everything is here.
 Blocks of one model never share offsets, unless the log was cut inside a block: then a new owner sends the rest of it one offset a piece, of which
 some may be in already; and its former owner, if it is a zombie, may go on with the whole. What is in first counts.
 """
@@ -87,8 +87,11 @@ class Revisions:
         return row
 
     def drop_below(self, floors: dict[int, int]) -> list[BlockKey]:
-        """Forget the blocks that start below their partition's floor; return them."""
-        dropped = [key for key in self._blocks if key.start < floors.get(key.partition, 0)]
+        """Forget the blocks that nobody sends again, nor a piece of them; return them.
+
+        Where the log was cut inside an open block, the floor passes its start while the rest of it still comes, in pieces that are in already.
+        """
+        dropped = [key for key, row in self._blocks.items() if max(key.start + 1, row.next) <= floors.get(key.partition, 0)]
         for key in dropped:
             del self._blocks[key]
             del self._parts[key]

@@ -13,9 +13,9 @@ depends_on = None
 
 def upgrade() -> None:
     """Go to this revision. What was cut so far was cut whatever it weighed."""
-    op.add_column("block_cuts", sa.Column("weight", sa.BigInteger(), nullable=False, server_default="0"))
+    op.add_column("block_cuts", sa.Column("bytes", sa.BigInteger(), nullable=False, server_default="0"))
 
 
 def downgrade() -> None:
     """Go back to the revision before."""
-    op.drop_column("block_cuts", "weight")
+    op.drop_column("block_cuts", "bytes")
