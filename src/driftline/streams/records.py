@@ -63,6 +63,17 @@ def bare(records: Sequence[Record]) -> Sequence[Bare]:
     return records.bare if isinstance(records, Records) else records
 
 
+def in_a_row(runs: Sequence[Sequence[Record]]) -> Sequence[Record]:
+    """Return runs of records of one partition, which follow each other, as one."""
+    first = runs[0]
+    if len(runs) == 1:
+        return first
+    held = [run for run in runs if isinstance(run, Records)]
+    if isinstance(first, Records) and len(held) == len(runs):
+        return Records(first.topic, first.partition, [record for run in held for record in run.bare])
+    return [record for run in runs for record in run]
+
+
 @dataclass(frozen=True)
 class Part:
     """A part of a columnar record: ``value`` holds some of its rows, all else is the record's."""

@@ -22,6 +22,7 @@ from driftline.streams.dead_letters import letter_message
 from driftline.streams.detect.clock import SUMMARISE
 from driftline.streams.progress import ProgressTeller, Reached
 from driftline.streams.publishing import Message, Publisher
+from driftline.streams.records import bare, in_a_row
 from driftline.streams.reference_feed import ReferenceFeed
 from driftline.streams.sizing import encode_sized
 from driftline.streams.source_progress import SourceProgress
@@ -32,6 +33,8 @@ from driftline.streams.transport.positions import StartPosition
 
 #: A flush is due at once when so many finished summaries wait, so that a burst is not held in memory.
 _PENDING_MOST = 256
+#: So few records, of so few bytes, wait for more.
+_FEW, _FEW_BYTES = 512, 256 << 10
 
 
 class Summarise:
@@ -52,27 +55,48 @@ class Summarise:
         self._blocks: dict[TP, SourceBlocks] = {}
         self._floors: dict[TP, int] = {}
         self._continuity = Continuity()
-        self._flushing = asyncio.Lock()
+        #: Batches of the epoch that are still to be read.
+        self._waiting: dict[TP, list[Batch]] = {}
+        self._reading, self._flushing = asyncio.Lock(), asyncio.Lock()
         app.telemetry.views.append(self._show)
         teller = ProgressTeller(SUMMARISE, settings.kafka.partitions, self._publisher)
         topic = topic_name(INFERENCE_EVENTS, settings.kafka)
         self._progress = SourceProgress(app, topic, teller, parse_duration(settings.worker.idle_timeout))
 
     async def take(self, batch: Batch) -> None:
-        """Take one batch in, in pieces that fit in memory."""
-        await self._feed.refresh()
-        for i, piece in enumerate(self._reader.pieces(batch.records)):
-            items = await self._admission.judged(piece)
-            await self._feed.wait_for(items.versions())
-            await self._settle(batch.tp, batch.epoch)
-            if not (self._begun(batch) if i == 0 else self._app.consumer.epoch == batch.epoch):
+        """Take one batch in. A few records are not read at once but with those that follow, by the next flush at the latest: a stream of ten events a
+        second and partition brings each by itself, and each would cost what a thousand have in common.
+        """
+        if not self._begun(batch):
+            return
+        waiting = self._waiting.setdefault(batch.tp, [])
+        waiting.append(batch)
+        if not _few(waiting):
+            await self._read(batch.tp)
+
+    async def _read(self, tp: TP) -> None:
+        """Read what waits of a partition, in pieces that fit in memory."""
+        async with self._reading:
+            waiting = self._waiting.get(tp, [])
+            batches = tuple(waiting)
+            if not batches or batches[0].epoch != self._app.consumer.epoch:
                 return
-            blocks = self._blocks.get(batch.tp)
-            if blocks is None:
-                blocks = self._blocks[batch.tp] = self._begin(batch.tp)
-            blocks.feed(items.part(items.before(blocks.position)))
-            if blocks.pending > _PENDING_MOST:
-                await self.flush()
+            epoch = batches[0].epoch
+            await self._feed.refresh()
+            for piece in self._reader.pieces(in_a_row([batch.records for batch in batches])):
+                items = await self._admission.judged(piece)
+                await self._feed.wait_for(items.versions())
+                await self._settle(tp, epoch)
+                if self._app.consumer.epoch != epoch:
+                    return
+                blocks = self._blocks.get(tp)
+                if blocks is None:
+                    blocks = self._blocks[tp] = self._begin(tp)
+                blocks.feed(items.part(items.before(blocks.position)))
+                if blocks.pending > _PENDING_MOST:
+                    await self._send()
+            # Not sooner: whoever is cancelled on the way leaves them for the last flush, and what has been read of them is not read again.
+            del waiting[: len(batches)]
 
     def _begun(self, batch: Batch) -> bool:
         """Say whether a batch is to be read, forgetting what belongs to an older epoch."""
@@ -80,10 +104,16 @@ class Summarise:
         if self._continuity.judge(batch, self._app.consumer) is not Fit.NEXT:
             return False
         if self._continuity.epoch != known:
-            self._blocks, self._floors = {}, {}
+            self._blocks, self._floors, self._waiting = {}, {}, {}
         return True
 
     async def flush(self) -> None:
+        """Read what waits for more, and send what has changed."""
+        for tp in list(self._waiting):
+            await self._read(tp)
+        await self._send()
+
+    async def _send(self) -> None:
         """Send what has changed and, once the broker has it, say how far that reaches and what may be committed."""
         async with self._flushing:
             consumer, epoch = self._app.consumer, self._continuity.epoch
@@ -109,7 +139,10 @@ class Summarise:
 
     def _reached_now(self, tp: TP) -> Reached | None:
         consumer = self._app.consumer
-        blocks = self._blocks.get(tp) if self._continuity.epoch == consumer.epoch else None
+        known = self._continuity.epoch == consumer.epoch
+        if known and self._waiting.get(tp):
+            return None
+        blocks = self._blocks.get(tp) if known else None
         if blocks is not None:
             return Reached(blocks.position, blocks.watermark, self._floors.get(tp, 0), blocks.newest) if blocks.clean else None
         try:
@@ -144,6 +177,12 @@ class Summarise:
     def _messages(self, snapshot: Snapshot) -> list[Message]:
         summaries = [Message(SUMMARIES.name, s.model.encode(), encode_sized(s)) for s in snapshot.summaries]
         return summaries + [letter_message(rejected, "summarise", self._settings.limits) for rejected in snapshot.rejected]
+
+
+def _few(batches: list[Batch]) -> bool:
+    if sum(len(batch.records) for batch in batches) >= _FEW:
+        return False
+    return sum(len(record.value or b"") for batch in batches for record in bare(batch.records)) < _FEW_BYTES
 
 
 def _reached(snapshot: Snapshot) -> Reached:
