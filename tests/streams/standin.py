@@ -14,15 +14,17 @@ from driftline.streams.transport.positions import StartPosition
 
 
 def app_of(tps: Collection[TP]) -> Any:
-    """Return the stand-in; ``sent`` has the topics of what was sent, ``committed`` what may be committed."""
+    """Return the stand-in; ``sent`` has the topics of what was sent, ``values`` what it said, ``committed`` what may be committed."""
     sent: list[str] = []
+    values: list[bytes] = []
     committed: list[tuple[TP, int]] = []
 
     async def end_offsets(*_: TP) -> None:
         raise TimeoutError
 
-    async def send(topic: str, *_: object) -> asyncio.Future[None]:
+    async def send(topic: str, _key: object, value: bytes, *_: object) -> asyncio.Future[None]:
         sent.append(topic)
+        values.append(value)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         done.set_result(None)
         return done
@@ -36,7 +38,7 @@ def app_of(tps: Collection[TP]) -> Any:
         commit_to=lambda tp, offset, *_, **__: committed.append((tp, offset)),
     )
     telemetry = SimpleNamespace(views=[], count=lambda *_: None, count_of_model=lambda *_: None)
-    return SimpleNamespace(consumer=consumer, producer=SimpleNamespace(send=send), telemetry=telemetry, sent=sent, committed=committed)
+    return SimpleNamespace(consumer=consumer, producer=SimpleNamespace(send=send), telemetry=telemetry, sent=sent, values=values, committed=committed)
 
 
 def batch_of(tp: TP, records: Sequence[Record], follows: int | None = None) -> Any:
