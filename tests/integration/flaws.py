@@ -29,7 +29,7 @@ def forgets_too_early() -> None:
     from driftline.streams import summarise
     from driftline.streams.publishing import Publisher
 
-    async def flush(self: Any) -> None:
+    async def send(self: Any) -> None:
         async with self._flushing:
             consumer, epoch = self._app.consumer, self._continuity.epoch
             if not self._blocks or consumer.epoch != epoch:
@@ -42,14 +42,14 @@ def forgets_too_early() -> None:
                 start = self._floors[tp] = snapshot.origin.start
                 consumer.commit_to(tp, snapshot.position, epoch, str(snapshot.origin.watermark), resume_at=start)
 
-    summarise.Summarise.flush = flush  # type: ignore[method-assign]
+    summarise.Summarise._send = send  # type: ignore[method-assign]
 
 
 def torn_snapshot() -> None:
     """Take the summaries, send them, and only then look how far that reaches (flaw 2)."""
     from driftline.streams import summarise
 
-    async def flush(self: Any) -> None:
+    async def send(self: Any) -> None:
         async with self._flushing:
             consumer, epoch = self._app.consumer, self._continuity.epoch
             if not self._blocks or consumer.epoch != epoch:
@@ -65,7 +65,7 @@ def torn_snapshot() -> None:
                 start = self._floors[tp] = snapshot.origin.start
                 consumer.commit_to(tp, snapshot.position, epoch, str(snapshot.origin.watermark), resume_at=start)
 
-    summarise.Summarise.flush = flush  # type: ignore[method-assign]
+    summarise.Summarise._send = send  # type: ignore[method-assign]
 
 
 def _as_it_stands(blocks: Any) -> Any:
