@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from driftline.contracts.cutting import Cut, Cuts
+from driftline.contracts.cutting import Cuts
 from driftline.contracts.reference import Column, NumericColumn, Reference, seal
 from driftline.contracts.settings import Settings, build_settings
 from driftline.contracts.summaries import decode_summary, encode_summary
@@ -37,9 +37,9 @@ from driftline.streams.blocks import Origin, SourceBlocks
 from driftline.streams.predictions import PredictionReader
 from driftline.streams.reading import Reader
 from driftline.streams.references import ReferenceBook
+from driftline.streams.summarising import cut_of
 
 START = 1_790_000_000_000
-BLOCK, BLOCK_BYTES = 1_024, 4 << 20
 POLL = 8_000
 PANE_MS = 5_000
 SAMPLE_ROWS = 64
@@ -165,7 +165,7 @@ def summarise(records: Sequence[Record], reference: Reference, *, poll: int = PO
     book = ReferenceBook()
     book.add([reference])
     reader = Reader(book, {}, 60_000, 60_000)
-    cuts = Cuts(((0, Cut(BLOCK, 0, BLOCK_BYTES)),))
+    cuts = Cuts(((0, cut_of(SAMPLED)),))
     blocks = SourceBlocks(
         0, Origin(0, 0, whole=True), cuts=cuts, reader=reader, new_builder=lambda _: PartBuilder(PANE_MS, SAMPLE_ROWS, 5_000, {}, repeats=True)
     )  # fmt: skip

@@ -18,6 +18,7 @@ from driftline.contracts.summaries import BlockSummary, encode_summary
 from driftline.streams.blocks import OpenBlock, Origin, Snapshot, SourceBlocks
 from driftline.streams.detect.revisions import Revisions, Verdict
 from driftline.streams.reading import Decoded
+from driftline.streams.records import value_sizes
 
 MINUTE = 60_000
 #: The shortest block that time ends: 1, 2 and 4 offsets.
@@ -190,7 +191,7 @@ def test_a_block_ends_with_the_record_that_fills_it(log: list[Record], cut: Cut,
     # Each model that has rows in a block has a summary of it; blocks of junk alone have none.
     for start, next_ in {(s.start, s.next) for snapshot in snapshots for s in snapshot.summaries if s.final}:
         inside = [r for r in log if start <= r.offset < next_]
-        sizes = [len(r.value or b"") for r in inside]
+        sizes = value_sizes(inside)
         assert sum(sizes[:-1]) < cut.most_bytes
         # It ends no sooner than that, but for its other two ends.
         late = cut.span > 0 and any(r.timestamp >= inside[0].timestamp + cut.span for r in log if r.offset >= next_)
@@ -199,7 +200,7 @@ def test_a_block_ends_with_the_record_that_fills_it(log: list[Record], cut: Cut,
 
 def test_a_heavy_block_ends_at_whatever_offset_it_is_full() -> None:
     log = [event(i, T0 + i, appended=T0) for i in range(0, 24, 2)]
-    sizes = {len(r.value or b"") for r in log}
+    sizes = value_sizes(log)
     assert max(sizes) < 150 <= 2 * min(sizes)
     [snapshot] = read(begun(FRESH, settled(None, Cut(16, 0, 150), 0)), log, [])
     # Offsets that the log left out belong to the block that comes next; an aligned offset ends one however little it weighs.
@@ -278,7 +279,7 @@ def _by_the_batch(self: OpenBlock, items: Decoded, i: int) -> int:
 def _by_what_came_at_once(self: OpenBlock, items: Decoded, i: int) -> int:
     """End a block where the batch in hand comes to its weight, whatever the block weighed before."""
     stop = items.before(self.end)
-    n, self.held = self.cut.room(0, [len(record.value or b"") for record in items.records[i:stop]])
+    n, self.held = self.cut.room(0, value_sizes(items.records[i:stop]))
     return i + n
 
 
@@ -291,29 +292,22 @@ TAKE = SourceBlocks.take
 
 
 @pytest.mark.parametrize(
-    ("owner", "name", "flaw"),
-    [(OpenBlock, "admit", _by_the_batch), (SourceBlocks, "take", _any_record)],
+    ("cut", "owner", "name", "flaw"),
+    [
+        (Cut(32, 5 * MINUTE), OpenBlock, "admit", _by_the_batch),
+        (Cut(32, 5 * MINUTE), SourceBlocks, "take", _any_record),
+        (Cut(32, 0, 700), OpenBlock, "admit", _by_what_came_at_once),
+    ],
 )
 def test_blocks_that_end_by_anything_but_their_own_records_are_found_out(
-    monkeypatch: pytest.MonkeyPatch, owner: type, name: str, flaw: object
+    monkeypatch: pytest.MonkeyPatch, cut: Cut, owner: type, name: str, flaw: object
 ) -> None:
     slow = [event(i, T0 + i, appended=T0 + i * MINUTE) for i in range(40)]
-    cut = Cut(32, 5 * MINUTE)
     whole = counted(slow, cut).counts
     monkeypatch.setattr(owner, name, flaw)
     owners = product((6, 9, 13, 30), (1, 2, 3), (0, 1, 2), (3, 11, 17))
     history = ([Turn(cut, [batch, 2 * batch], grown, sent, committed, zombie=False)] for grown, sent, committed, batch in owners)
     assert any(histories(slow, turn, cut, [7, 20], change=False).counts != whole for turn in history)
-
-
-def test_blocks_that_end_by_the_weight_of_a_batch_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    log = [event(i, T0 + i, appended=T0) for i in range(40)]
-    cut = Cut(32, 0, 700)
-    whole = counted(log, cut).counts
-    monkeypatch.setattr(OpenBlock, "admit", _by_what_came_at_once)
-    owners = product((6, 9, 13, 30), (1, 2, 3), (0, 1, 2), (3, 11, 17))
-    history = ([Turn(cut, [batch, 2 * batch], grown, sent, committed, zombie=False)] for grown, sent, committed, batch in owners)
-    assert any(histories(log, turn, cut, [7, 20], change=False).counts != whole for turn in history)
 
 
 def test_settings_that_change_at_once_are_found_out() -> None:

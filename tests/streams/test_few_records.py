@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from faust.types import TP
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 from sqlalchemy import Engine
@@ -63,7 +63,7 @@ async def at_once(step: Summarise, _app: Any) -> None:
 
 
 @given(st.lists(st.integers(1, 39), max_size=12))
-@profile(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@profile(max_examples=20, deadline=None)
 def test_however_they_come_the_same_is_said_of_them(engine: Engine, cuts: list[int]) -> None:
     async def by_and_by(step: Summarise, app: Any) -> None:
         for batch in batches(cuts):

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from driftline.cli.past import Past
-from driftline.contracts.cutting import Cut, Cuts
 from driftline.contracts.errors import DriftlineError
 from driftline.contracts.findings import Alert, Finding, PaneClosing, RetrainTrigger
 from driftline.contracts.settings import Settings
@@ -99,7 +98,7 @@ def replayed(live: Engine, settings: Settings, model: str, steps: list[Step], *,
         for reference in references.for_model(live, model):
             if reference.origin != "learned":  # that one the replay has to learn itself
                 references.put(engine, reference, references.sample_rows(live, reference.reference_id))
-        cuts = [block_cuts.known(live, p) or Cuts(((0, Cut(settings.worker.block_size, 0)),)) for p in range(events.partitions)]
+        cuts = [block_cuts.of_read(live, p, settings.worker.block_size) for p in range(events.partitions)]
         replay = Replay(engine, settings, model, cuts, partial(admissions.admitted, live))
         joins = {INFERENCE_EVENTS.name: predictions, LABEL_EVENTS.name: labels}
         for done, step in enumerate(steps):

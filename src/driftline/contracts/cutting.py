@@ -81,7 +81,7 @@ class Cuts:
 
     def at(self, offset: int) -> Cut:
         """Return the cut of the block that a record stands in."""
-        return self._since[max(0, bisect_right(self._offsets, offset) - 1)][1]
+        return self._holding(offset)[1]
 
     def floor(self, offset: int) -> int:
         """Return where the block of a record begins at the earliest: at an aligned offset, or where its cut begins to hold.
@@ -89,8 +89,8 @@ class Cuts:
         >>> Cuts(((0, Cut(8, 0)), (8, Cut(32, 0)))).floor(10)
         8
         """
-        i = max(0, bisect_right(self._offsets, offset) - 1)
-        return max(self._since[i][1].floor(offset), self._offsets[i])
+        since, cut = self._holding(offset)
+        return max(since, cut.floor(offset))
 
     @property
     def last(self) -> Cut:
@@ -101,3 +101,6 @@ class Cuts:
     def latest(self) -> int:
         """The offset from which the last cut holds."""
         return self._offsets[-1]
+
+    def _holding(self, offset: int) -> tuple[int, Cut]:
+        return self._since[max(0, bisect_right(self._offsets, offset) - 1)]

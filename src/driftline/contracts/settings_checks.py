@@ -34,8 +34,6 @@ _SERVERS = re.compile(r"\s*[^\s,:]+(:\d{1,5})?\s*(,\s*[^\s,:]+(:\d{1,5})?\s*)*|\
 _MAY_BE_ZERO = {"allowed_lateness", "allowed_skew", "version_wait", "join_wait", "drift_persists", "cooldown", "label_wait"}
 #: A step that is told to stop, and a group that is shared out anew, wait for the fetch that is under way.
 _LONGEST_FETCH_MS = 2_000
-#: Whole numbers below this are told digit by digit.
-_PLAIN = 1e15
 #: Words that stand in a duration's place.
 _WORDS = {"label_wait": "auto", "train_window": "all"}
 
@@ -194,8 +192,7 @@ def duration_fields(section: type[msgspec.Struct]) -> tuple[str, ...]:
 def _within(field: str, number: float, least: float, greatest: float) -> None:
     if not (least <= number <= greatest and isfinite(number)):  # in this order: an integer may be too large for a float
         kind = "a whole number" if isinstance(number, int) else "a number"
-        low, high = (f"{end:.0f}" if float(end).is_integer() and end < _PLAIN else f"{end:g}" for end in (least, greatest))
-        bound = f"from {low} to {high}" if isfinite(greatest) else f"of at least {low}"
+        bound = f"from {least:.16g} to {greatest:.16g}" if isfinite(greatest) else f"of at least {least:.16g}"
         raise SettingsError(field, number, f"{kind} {bound}")
 
 

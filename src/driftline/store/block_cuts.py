@@ -26,7 +26,7 @@ def settle(target: Target, partition: int, cut: Cut, end: int, *, fresh: bool) -
         # Rivals may settle it at the same time: each offset is given once, and whoever comes second looks again.
         while (known := _stored(conn, partition)) is None or known.last != cut:
             if known is None:
-                since, wanted = 0, cut if fresh else Cut(cut.size, 0)
+                since, wanted = 0, cut if fresh else _unsaid(cut.size)
             else:
                 since, wanted = known.last.boundary(max(end, known.latest + 1)), cut
             row = {"partition": partition, "since": since, "size": wanted.size, "span": wanted.span, "bytes": wanted.most_bytes}
@@ -38,6 +38,16 @@ def known(target: Target, partition: int) -> Cuts | None:
     """Return how a partition has been cut, None where nobody has said."""
     with reading(target) as conn:
         return _stored(conn, partition)
+
+
+def of_read(target: Target, partition: int, size: int) -> Cuts:
+    """Return how a partition that somebody has read is cut, with blocks of ``size`` offsets where nobody has said."""
+    return known(target, partition) or Cuts(((0, _unsaid(size)),))
+
+
+def _unsaid(size: int) -> Cut:
+    """Return how whoever left nothing stored has cut: a version that ended blocks by their offsets only."""
+    return Cut(size, 0)
 
 
 def _stored(conn: Connection, partition: int) -> Cuts | None:

@@ -15,7 +15,7 @@ from driftline.contracts.cutting import Cut, Cuts
 from driftline.contracts.summaries import BlockSummary
 from driftline.detectors.parts import PartBuilder
 from driftline.streams.reading import Decoded, Reader, Rejected
-from driftline.streams.records import Bare, bare
+from driftline.streams.records import Bare, bare, value_sizes
 
 NewBuilder = Callable[[str], PartBuilder]
 
@@ -59,11 +59,7 @@ class OpenBlock:
 
     def admit(self, items: Decoded, i: int) -> int:
         """Let the ``i``-th record in, and those after it that belong to the block; return the index of the first that does not."""
-        records = bare(items.records)
-        stop = self._in_time(items, i)
-        if not self.cut.most_bytes:
-            return stop
-        n, self.held = self.cut.room(self.held, [len(record.value or b"") for record in records[i:stop]])
+        n, self.held = self.cut.room(self.held, value_sizes(items.records[i : self._in_time(items, i)]))
         return i + n
 
     def _in_time(self, items: Decoded, i: int) -> int:

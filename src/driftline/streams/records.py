@@ -63,15 +63,17 @@ def bare(records: Sequence[Record]) -> Sequence[Bare]:
     return records.bare if isinstance(records, Records) else records
 
 
+def value_sizes(records: Sequence[Record]) -> list[int]:
+    """Return how many bytes the value of each record has."""
+    return [len(record.value or b"") for record in bare(records)]
+
+
 def in_a_row(runs: Sequence[Sequence[Record]]) -> Sequence[Record]:
-    """Return runs of records of one partition, which follow each other, as one."""
-    first = runs[0]
+    """Return runs of records of one partition, which follow each other, as one; none of them is empty."""
     if len(runs) == 1:
-        return first
-    held = [run for run in runs if isinstance(run, Records)]
-    if isinstance(first, Records) and len(held) == len(runs):
-        return Records(first.topic, first.partition, [record for run in held for record in run.bare])
-    return [record for run in runs for record in run]
+        return runs[0]
+    first = runs[0][0]
+    return Records(first.topic, first.partition, [record for run in runs for record in bare(run)])
 
 
 @dataclass(frozen=True)

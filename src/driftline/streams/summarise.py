@@ -22,7 +22,7 @@ from driftline.streams.dead_letters import letter_message
 from driftline.streams.detect.clock import SUMMARISE
 from driftline.streams.progress import ProgressTeller, Reached
 from driftline.streams.publishing import Message, Publisher
-from driftline.streams.records import bare, in_a_row
+from driftline.streams.records import in_a_row, value_sizes
 from driftline.streams.reference_feed import ReferenceFeed
 from driftline.streams.sizing import encode_sized
 from driftline.streams.source_progress import SourceProgress
@@ -182,7 +182,7 @@ class Summarise:
 def _few(batches: list[Batch]) -> bool:
     if sum(len(batch.records) for batch in batches) >= _FEW:
         return False
-    return sum(len(record.value or b"") for batch in batches for record in bare(batch.records)) < _FEW_BYTES
+    return sum(sum(value_sizes(batch.records)) for batch in batches) < _FEW_BYTES
 
 
 def _reached(snapshot: Snapshot) -> Reached:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +15,7 @@ from tests.streams.detect.summaries import T0, Stream, built
 from tests.streams.records import Record
 
 from driftline.contracts.findings import Alert
+from driftline.contracts.reference import Reference
 from driftline.contracts.settings import build_settings
 from driftline.contracts.summaries import OutcomeDelta, Progress, SummaryMessage, decode_summary, encode_summary
 from driftline.contracts.times import DAY_MS, HOUR_MS, MINUTE_MS
@@ -34,13 +36,22 @@ def _settings(**model: Any) -> Any:
     return build_settings({"defaults": {**MODEL, **model}, "worker": {"block_size": 16, "checkpoint_interval": "1h"}})
 
 
+@contextmanager
+def database(path: Path, reference: Reference = REFERENCE) -> Iterator[Engine]:
+    """A database that holds a reference."""
+    opened = open_database(f"sqlite:///{path}.db")
+    migrate(opened)
+    references.put(opened, reference, [])
+    try:
+        yield opened
+    finally:
+        opened.dispose()
+
+
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    opened = open_database(f"sqlite:///{tmp_path / 'detect'}.db")
-    migrate(opened)
-    references.put(opened, REFERENCE, [])
-    yield opened
-    opened.dispose()
+    with database(tmp_path / "detect") as opened:
+        yield opened
 
 
 def quiet(millis: int, position: int = SECONDS * 16) -> list[SummaryMessage]:
@@ -83,11 +94,8 @@ def test_the_end_of_all_events_is_one_episode_that_stays_open(engine: Engine) ->
 
 def test_whoever_reads_the_log_again_says_the_same_however_often_it_died(engine: Engine, tmp_path: Path) -> None:
     straight = _alerts(engine, [*STREAM, *TWO_DAYS])
-    other = open_database(f"sqlite:///{tmp_path / 'again'}.db")
-    migrate(other)
-    references.put(other, REFERENCE, [])
-    assert [msgspec.to_builtins(a) for a in _alerts(other, [*STREAM, *TWO_DAYS], deaths=9)] == [msgspec.to_builtins(a) for a in straight]
-    other.dispose()
+    with database(tmp_path / "again") as other:
+        assert [msgspec.to_builtins(a) for a in _alerts(other, [*STREAM, *TWO_DAYS], deaths=9)] == [msgspec.to_builtins(a) for a in straight]
 
 
 def test_events_that_come_again_end_it_at_the_next_window(engine: Engine) -> None:
@@ -104,6 +112,8 @@ def test_events_that_come_again_end_it_at_the_next_window(engine: Engine) -> Non
 #: A second's events every five minutes.
 EVERY = 5 * MINUTE_MS
 A_DAY = DAY_MS // EVERY
+#: Of 15 days with as many events.
+KNOWN = built(rows=17_280, apart=75_000, all_events=True)
 
 
 def nights(times: int, hours: int = 26) -> list[SummaryMessage]:
@@ -124,22 +134,9 @@ def nights(times: int, hours: int = 26) -> list[SummaryMessage]:
     return told
 
 
-#: Of 15 days with as many events.
-KNOWN = built(rows=17_280, apart=75_000, all_events=True)
-SPARSE = {"window": "1h"}
-
-
-@pytest.fixture
-def known(tmp_path: Path) -> Iterator[Engine]:
-    opened = open_database(f"sqlite:///{tmp_path / 'known'}.db")
-    migrate(opened)
-    references.put(opened, KNOWN, [])
-    yield opened
-    opened.dispose()
-
-
-def test_who_publishes_once_a_night_is_said_to_be_silent_a_few_times_and_no_more(known: Engine) -> None:
-    told = _alerts(known, nights(5), deaths=3, settings=_settings(**SPARSE))
+def test_who_publishes_once_a_night_is_said_to_be_silent_a_few_times_and_no_more(tmp_path: Path) -> None:
+    with database(tmp_path / "known", KNOWN) as engine:
+        told = _alerts(engine, nights(5), deaths=3, settings=_settings(window="1h"))
     opened = [alert for alert in told if alert.status == "opened"]
     assert [cause.term for alert in opened for cause in alert.causes] == ["silence"] * len(opened)
     # Twenty times the longest gap, looked at each twenty minutes; three times that; three times that again, and the next night is over sooner.
