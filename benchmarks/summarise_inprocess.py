@@ -23,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from driftline.contracts.alike_decoding import compiling
 from driftline.contracts.cutting import Cuts
 from driftline.contracts.reference import Column, NumericColumn, Reference, seal
 from driftline.contracts.settings import Settings, build_settings
@@ -218,6 +219,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--profile", action="store_true", help="print the functions that cost most instead")
     given = parser.parse_args()
+    compiling.wait()
     rows = made(given.events, given.features, given.categorical)
     reference, records, columnar = reference_of(rows), json_records(rows), columnar_records(rows)
     forms: dict[str, Callable[[], object]] = {

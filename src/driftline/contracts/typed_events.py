@@ -27,6 +27,9 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARS)]
 Class = Annotated[str, msgspec.Meta(max_length=MAX_ID_CHARS)]
 Time = Annotated[int, msgspec.Meta(ge=EARLIEST_MS, lt=LATEST_MS)]
 _Integer = Annotated[int, msgspec.Meta(ge=LEAST_INT, le=GREATEST_INT)]
+#: What a prediction and the value of a categorical feature may be.
+PREDICTION: Any = float | Class | bool | None
+CATEGORY: Any = str | _Integer | float | bool | None
 
 
 class Shape(NamedTuple):
@@ -46,7 +49,7 @@ class TypedEvent(msgspec.Struct, kw_only=True, gc=False):
     event_time: int
     features: Any
     version: Name = "1"
-    prediction: float | Class | bool | None = None
+    prediction: PREDICTION = None
     score: float | None = None
     probabilities: Annotated[dict[Class, float], msgspec.Meta(max_length=MAX_CLASSES)] | None = None
     slice: Annotated[dict[Class, Class], msgspec.Meta(max_length=MAX_SLICES)] | None = None
@@ -145,7 +148,7 @@ def _struct(model: str, shape: Shape | None) -> type[TypedEvent]:
     else:
         # Feature names need not be identifiers: the struct's own names are f0, f1, ...
         names = (*shape.numeric, *shape.categorical)
-        kinds: list[Any] = [float | None] * len(shape.numeric) + [str | _Integer | float | bool | None] * len(shape.categorical)
+        kinds: list[Any] = [float | None] * len(shape.numeric) + [CATEGORY] * len(shape.categorical)
         fields = [f"f{i}" for i in range(len(names))]
         features = msgspec.defstruct(
             "FeatureRow", list(zip(fields, kinds, strict=True)), rename=dict(zip(fields, names, strict=True)), forbid_unknown_fields=True, gc=False

@@ -14,11 +14,12 @@ from functools import cache
 import msgspec
 from sqlalchemy import Engine
 
+from driftline.contracts.alike_events import AlikeEvents
 from driftline.contracts.columnar_decoding import EventColumns
 from driftline.contracts.errors import DecodeError
 from driftline.contracts.settings import Settings
 from driftline.store import admissions
-from driftline.streams.records import Content, Decoded
+from driftline.streams.records import Content, Decoded, alone
 from driftline.streams.reference_feed import ReferenceFeed
 from driftline.streams.references import ReferenceBook
 from driftline.streams.sql_thread import SqlThread
@@ -95,7 +96,12 @@ def without(items: Decoded, models: Collection[str], versions: Collection[tuple[
     """Return records with those of refused models as errors, and refused versions (of models that are in) as ``__other__``."""
     if not models and not versions:
         return items
-    return Decoded(items.records, [_used(content, models, versions, limit) for content in items.contents])
+    refused = frozenset(versions)
+    each = zip(items.contents, items.records, strict=True)
+    # Where a version is refused, its events part from those that are written alike.
+    contents = (alone(content, record) if isinstance(content, AlikeEvents) and content.pairs & refused else content for content, record in each)
+    used = [_used(content, models, refused, limit) for content in contents]
+    return Decoded(items.records, used, items.places)
 
 
 def _used(content: Content, models: Collection[str], versions: Collection[tuple[str, str]], limit: int) -> Content:
@@ -103,7 +109,7 @@ def _used(content: Content, models: Collection[str], versions: Collection[tuple[
         return content
     if content.model in models:
         return DecodeError(f"there are {limit} models already that nobody registered (limits.models)", code="too_many_models")
-    if (content.model, content.version) not in versions:
+    if isinstance(content, AlikeEvents) or (content.model, content.version) not in versions:
         return content
     if isinstance(content, EventColumns):
         return replace(content, version=OTHER_VERSION)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import overload
+from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -17,29 +16,12 @@ from driftline.detectors.rows import Coded, Held, Numbers, Rows, listed
 from driftline.detectors.views import features_of
 from driftline.streams.columnar_held import finite_numbers, held, rows_of
 from driftline.streams.columnar_paths import least_names, leaves, wanted_columns
+from driftline.streams.lazy_ids import Ids
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 _FINE, _NULL = range(2)
-
-
-class _Ids(Sequence[str]):
-    """The ids of some rows, made into text only where one is asked for."""
-
-    def __init__(self, events: EventColumns, index: Ints) -> None:
-        self._events = events
-        self._index = index
-
-    def __len__(self) -> int:
-        return len(self._index)
-
-    @overload
-    def __getitem__(self, i: int) -> str: ...
-    @overload
-    def __getitem__(self, i: slice) -> _Ids: ...
-    def __getitem__(self, i: int | slice) -> str | _Ids:
-        return _Ids(self._events, self._index[i]) if isinstance(i, slice) else self._events.event_id(int(self._index[i]))
 
 
 def columnar_rows(  # noqa: PLR0917  # as the reader has them
@@ -58,7 +40,7 @@ def columnar_rows(  # noqa: PLR0917  # as the reader has them
         features = {name: held(rows_of(events.features[name], index)) for name in sorted(events.features)[:max_features]}
     predictions, scores = predictions_and_scores(events, index)
     return Rows(
-        event_ids=_Ids(events, index),
+        event_ids=Ids(events, index),
         places=places(events)[index],
         times=events.times[index],
         late=late,

@@ -14,13 +14,14 @@ import numpy as np
 from msgspec.structs import astuple
 from numpy.typing import NDArray
 
+from driftline.contracts.alike_decoding import AlikeDecoder
 from driftline.contracts.errors import DecodeError
 from driftline.contracts.events import InferenceEvent, decode_inference
 from driftline.contracts.json_values import FeatureDecoder, decode_features
 from driftline.contracts.nested_values import NestedDecoder
 from driftline.contracts.paths import flattened
 from driftline.contracts.reference import Reference
-from driftline.contracts.typed_events import Shape, TypedDecoder, TypedEvent
+from driftline.contracts.typed_events import Shape, TypedEvent
 from driftline.detectors.places import places_of
 from driftline.detectors.rows import Held, Numbers, Rows
 from driftline.detectors.views import features_of
@@ -112,8 +113,8 @@ class _Expected:
 class TolerantRows:
     """Reads features that are not as expected, or not known yet; and tells the typed decoder what to expect."""
 
-    def __init__(self, typed: TypedDecoder, max_features: int) -> None:
-        self._typed = typed
+    def __init__(self, decoder: AlikeDecoder, max_features: int) -> None:
+        self._known = decoder
         self._max_features = max_features
         self._decoders: dict[str, FeatureDecoder | NestedDecoder] = {}
         self._expected: dict[str, _Expected] = {}
@@ -145,14 +146,14 @@ class TolerantRows:
         known = self._expected.get(reference.model)
         if known is None or known.shape != shape:
             known = self._expected[reference.model] = _Expected(shape)
-            self._typed.expect(reference.model, shape)
+            self._known.expect(reference.model, shape)
         elif not known.given_up:
             known.unfit, known.n = known.unfit + unfit, known.n + n
             if known.n > _TRIAL:
                 known.given_up = 2 * known.unfit > known.n
                 known.unfit = known.n = 0
                 if known.given_up:
-                    self._typed.expect(reference.model, None)
+                    self._known.expect(reference.model, None)
 
     def _decoder(self, reference: Reference) -> FeatureDecoder | NestedDecoder:
         decoder = self._decoders.get(reference.reference_id)

@@ -11,6 +11,8 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from driftline.contracts.alike_decoding import AlikeDecoder
+from driftline.contracts.alike_events import AlikeEvents
 from driftline.contracts.columnar_decoding import EventColumns, decode_columnar, is_columnar
 from driftline.contracts.errors import DecodeError
 from driftline.contracts.events import InferenceEvent, decode_inference
@@ -19,7 +21,7 @@ from driftline.contracts.json_values import decode_features, decode_plain
 from driftline.contracts.paths import flattened
 from driftline.contracts.settings import ModelSettings, Settings
 from driftline.contracts.times import parse_duration
-from driftline.contracts.typed_events import TypedDecoder, TypedEvent
+from driftline.contracts.typed_events import TypedEvent
 from driftline.detectors.places import places_in, places_of
 from driftline.detectors.rows import listed
 from driftline.detectors.sample import MAX_TEXT, kept_features
@@ -66,7 +68,7 @@ class PredictionReader:
     """
 
     def __init__(self) -> None:
-        self._typed = TypedDecoder()
+        self._decoder = AlikeDecoder()
 
     def __call__(self, records: Sequence[Record], settings: Settings) -> Poll:
         """Return the predictions that the sample keeps, in the order of the log."""
@@ -81,6 +83,8 @@ class PredictionReader:
         # Nearly always: of one model, and read alike.
         if issubclass(kind, TypedEvent) and len(set(map(type, contents))) == 1:
             found = self._alike(poll, records, cast("Sequence[TypedEvent]", contents), settings)
+        elif isinstance(first := contents[0], AlikeEvents) and len(first) == len(contents):
+            found = [row for _, row in _written_alike(poll, records, first, settings)]
         else:
             found = self._mixed(poll, records, contents, settings)
         poll.predictions += found
@@ -95,12 +99,16 @@ class PredictionReader:
         return [_prediction(events[i], own, secret) for i in kept]
 
     def _mixed(
-        self, poll: Poll, records: Sequence[Bare], contents: Sequence[JsonEvent | EventColumns | None], settings: Settings
+        self, poll: Poll, records: Sequence[Bare], contents: Sequence[JsonEvent | EventColumns | AlikeEvents | None], settings: Settings
     ) -> list[PredictionRow]:
         skew, secret = parse_duration(settings.worker.allowed_skew), pii_secret(settings)
         found: list[tuple[int, PredictionRow]] = []
         by_model: dict[str, list[tuple[int, JsonEvent]]] = {}
+        for alike in dict.fromkeys(content for content in contents if isinstance(content, AlikeEvents)):
+            found += _written_alike(poll, records, alike, settings)
         for i, (record, content) in enumerate(zip(records, contents, strict=True)):
+            if isinstance(content, AlikeEvents):
+                continue
             bound = record.timestamp + skew
             if isinstance(content, EventColumns):
                 found += [(i, row) for row in _column_rows(poll, bound, content, settings.model(content.model), secret)]
@@ -110,15 +118,15 @@ class PredictionReader:
         for model, events in by_model.items():
             own = settings.model(model)
             if len(events) >= _MANY and any(isinstance(event, InferenceEvent) for _, event in events):
-                self._typed.expect(model, None)
+                self._decoder.expect(model, None)
             for j in within([event.event_id for _, event in events], own.outcome_sample):
                 i, event = events[j]
                 found.append((i, _prediction(event, own, secret)))
         found.sort(key=itemgetter(0))
         return [row for _, row in found]
 
-    def _decode(self, records: Sequence[Bare], settings: Settings) -> Iterator[JsonEvent | EventColumns | None]:
-        for record, event in zip(records, self._typed.decode(plain_values(records))[0], strict=True):
+    def _decode(self, records: Sequence[Bare], settings: Settings) -> Iterator[JsonEvent | EventColumns | AlikeEvents | None]:
+        for record, event in zip(records, self._decoder.decode(plain_values(records))[0], strict=True):
             if event is not None:
                 yield event
                 continue
@@ -146,7 +154,22 @@ def within(ids: Sequence[str], share: float) -> list[int]:
 
 
 def _kept(places: Ints, share: float) -> Ints:
-    return np.flatnonzero(places < ceil(share * _PLACES)) if share < 1.0 else np.arange(len(places))
+    return np.flatnonzero(_within(places, share))
+
+
+def _within(places: Ints, share: float) -> NDArray[np.bool_]:
+    return places < ceil(share * _PLACES) if share < 1.0 else np.ones(len(places), np.bool_)
+
+
+def _written_alike(poll: Poll, records: Sequence[Bare], events: AlikeEvents, settings: Settings) -> Iterator[tuple[int, PredictionRow]]:
+    """Yield the events that the sample keeps, each with its place among the records: these are read once more, by themselves."""
+    own, secret = settings.model(events.model), pii_secret(settings)
+    stamps = np.array([record.timestamp for record in records], np.int64)
+    bounds = stamps[events.at] + parse_duration(settings.worker.allowed_skew)
+    fit = events.times <= bounds + FAR_AHEAD
+    poll.reach_all(events.times, fit, bounds)
+    for i in events.at[fit & _within(places_in(events.ids, events.id_offsets), own.outcome_sample)].tolist():
+        yield i, _prediction(decode_inference(records[i].value, records[i].headers), own, secret)
 
 
 def _column_rows(poll: Poll, bound: int, events: EventColumns, settings: ModelSettings, secret: bytes) -> Iterator[PredictionRow]:

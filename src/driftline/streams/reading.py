@@ -8,18 +8,21 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from driftline.contracts.alike_decoding import AlikeDecoder
+from driftline.contracts.alike_events import AlikeEvents
 from driftline.contracts.cloudevents import is_structured
-from driftline.contracts.columnar_decoding import declared_bytes, decode_columnar, is_columnar
+from driftline.contracts.columnar_decoding import EventColumns, declared_bytes, decode_columnar, is_columnar
 from driftline.contracts.columnar_fields import MAX_DECODED_BYTES
 from driftline.contracts.errors import DecodeError
 from driftline.contracts.events import MAX_HEADERS, InferenceEvent, decode_inference
 from driftline.contracts.reference import Reference
 from driftline.contracts.times import DAY_MS
-from driftline.contracts.typed_events import TypedDecoder, TypedEvent
+from driftline.contracts.typed_events import TypedEvent
 from driftline.detectors.rows import Held, Rows
+from driftline.streams.alike_rows import alike_rows
 from driftline.streams.columnar_rows import columnar_rows
 from driftline.streams.json_rows import JsonEvent, TolerantRows, bad_features, json_rows, score_of, shape_of, typed_columns
-from driftline.streams.records import Bare, Content, Decoded, Record, Rejected, bare
+from driftline.streams.records import Bare, Content, Decoded, Record, Rejected, alone, bare
 from driftline.streams.references import ReferenceBook
 from driftline.streams.runs import Group, groups_of, run_of, unfit_records
 
@@ -60,10 +63,10 @@ class Reader:
     max_features: int = 500
     #: What lies further behind its partition's greatest event time (ms) is a dead letter: its pane is gone.
     horizon: int = 90 * DAY_MS
-    _typed: TypedDecoder = field(default_factory=TypedDecoder)
+    _decoder: AlikeDecoder = field(default_factory=AlikeDecoder)
 
     def __post_init__(self) -> None:
-        self._tolerant = TolerantRows(self._typed, self.max_features)
+        self._tolerant = TolerantRows(self._decoder, self.max_features)
 
     def decode(self, records: Sequence[Record]) -> Decoded:
         """Decode each record, as the references met so far let expect; one that can't be used keeps its error."""
@@ -75,34 +78,37 @@ class Reader:
 
         A record of a few kilobytes may hold 64 MiB, and a poll brings thousands.
         """
-        for start in range(0, len(records), AT_ONCE):
-            yield from self._pieces(records[start : start + AT_ONCE], budget)
+        start, plain = 0, bare(records)
+        while start < len(records):
+            # They end where blocks do, or nearly so: what is counted in one go is a piece of a block.
+            end = start + AT_ONCE - plain[start].offset % AT_ONCE
+            yield from self._pieces(records[start:end], budget)
+            start = end
 
     def _pieces(self, records: Sequence[Record], budget: int | None) -> Iterator[Decoded]:
         plain = bare(records)
         raws = plain_values(plain)
-        typed, unfit = self._typed.decode(raws)
-        contents: list[Content] = typed  # type: ignore[assignment]  # every None is replaced, before it is given out
+        read, unfit = self._decoder.decode(raws)
+        contents: list[Content] = read  # type: ignore[assignment]  # every None is replaced, before it is given out
         start = held = 0
         for i in unfit:
             raw = plain[i].value
             if budget is not None and is_columnar(raw):
                 size = declared_bytes(raw or b"")
                 if held and held + size > budget:
-                    yield Decoded(records[start:i], contents[start:i])
+                    yield Decoded(records[start:i], contents[start:i], np.arange(start, i))
                     contents[start:i] = [_GONE] * (i - start)
                     start, held = i, 0
                 held += size
             contents[i] = _content(plain[i], self.max_features)
-        yield Decoded(records, contents) if start == 0 else Decoded(records[start:], contents[start:])
+        yield Decoded(records, contents).part(start)
 
     def read(self, items: Decoded, watermark: int) -> tuple[list[ModelRows], list[Rejected], int, int]:
         """Return the rows, the rejected records, the new watermark and the greatest event time met (skewed ones included)."""
         rejected: list[Rejected] = []
-        if DecodeError in set(map(type, items.contents)):
+        if DecodeError in items.kinds:
             rejected = [Rejected(r, c) for r, c in zip(items.records, items.contents, strict=True) if isinstance(c, DecodeError)]
-            places = [i for i, c in enumerate(items.contents) if not isinstance(c, DecodeError)]
-            items = Decoded([items.records[i] for i in places], [items.contents[i] for i in places])
+            items = items.chosen([i for i, c in enumerate(items.contents) if not isinstance(c, DecodeError)])
         run = run_of(items)
         times = run.times
         if not len(times):
@@ -122,9 +128,11 @@ class Reader:
             late = times_here < before[group.places] - self.lateness_of.get(group.model, self.default_lateness)
             for reference, part in self._by_reference(group.model, group.version, times_here):
                 quality = self._quality(group, skewed[group.places[part]])
-                if group.columns is not None:
-                    inside = group.places[part] - run.starts[run.owners[group.places[0]]]
-                    built = columnar_rows(group.columns, inside, late[part], reference, quality, self.max_features)
+                inside, columns = run.inside[group.places[part]], group.columns
+                if isinstance(columns, EventColumns):
+                    built = columnar_rows(columns, inside, late[part], reference, quality, self.max_features)
+                elif columns is not None and reference is not None and self._of_its_shape(reference, columns, len(inside)):
+                    built = alike_rows(columns, group.version, inside, late[part], quality)
                 else:
                     owners = run.owners[group.places[part]].tolist()
                     built, bad = self._json(reference, items, owners, times_here[part], late[part], quality)
@@ -148,10 +156,15 @@ class Reader:
         for i in np.unique(which):
             yield references[i], np.flatnonzero(which == i)
 
+    def _of_its_shape(self, reference: Reference, events: AlikeEvents, n: int) -> bool:
+        shape = shape_of(reference)
+        self._tolerant.expect(reference, shape, 0, n)
+        return events.shape == shape
+
     def _json(  # noqa: PLR0917  # the event's columns one by one
         self, reference: Reference | None, items: Decoded, owners: Sequence[int], times: Ints, late: Bools, quality: Mapping[str, Ints]
     ) -> tuple[Rows, list[Rejected]]:
-        events: list[JsonEvent] = [items.contents[i] for i in owners]  # type: ignore[misc]  # the group is one of JSON events
+        events: list[JsonEvent] = [alone(items.contents[i], items.records[i]) for i in owners]  # type: ignore[misc]  # the group is one of JSON events
         if reference is not None:
             shape = shape_of(reference)
             alike = len(set(map(type, events))) == 1

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from operator import attrgetter
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from driftline.contracts.alike_events import AlikeEvents
 from driftline.contracts.columnar_decoding import EventColumns
 from driftline.contracts.errors import DecodeError
-from driftline.contracts.events import InferenceEvent
+from driftline.contracts.events import InferenceEvent, decode_inference
 from driftline.contracts.typed_events import TypedEvent
 from driftline.streams.received import Records
 
@@ -102,9 +107,14 @@ class Rejected:
     error: DecodeError
 
 
-#: What was in a record: one event, read into a struct of its model's or not, or many; or why there is nothing.
-Content = TypedEvent | InferenceEvent | EventColumns | DecodeError
+#: What was in a record: one event, read into a struct of its model's or not, or many; the events that its own is one of; or why there is nothing.
+Content = TypedEvent | InferenceEvent | EventColumns | AlikeEvents | DecodeError
 _offset = attrgetter("offset")
+
+
+def alone(content: Content, record: Bare) -> Content:
+    """Return what was in a record by itself: of events written alike, its own."""
+    return decode_inference(record.value, record.headers) if isinstance(content, AlikeEvents) else content
 
 
 def before(records: Sequence[Record], offset: int) -> int:
@@ -118,10 +128,14 @@ def before(records: Sequence[Record], offset: int) -> int:
 
 @dataclass(frozen=True)
 class Decoded:
-    """Records in offset order, and what was in each."""
+    """Records in offset order, and what was in each.
+
+    ``places`` says where each stood among those that were decoded together, which is how the rows of ``AlikeEvents`` are found; None: they are those.
+    """
 
     records: Sequence[Record]
     contents: Sequence[Content]
+    places: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         """Return the number of records."""
@@ -133,13 +147,44 @@ class Decoded:
 
     def part(self, start: int, stop: int | None = None) -> Decoded:
         """Return the records from one place to another."""
-        whole = start == 0 and (stop is None or stop >= len(self))
-        return self if whole else replace(self, records=self.records[start:stop], contents=self.contents[start:stop])
+        if start == 0 and (stop is None or stop >= len(self)):
+            return self
+        return Decoded(self.records[start:stop], self.contents[start:stop], self.stood[start:stop])
+
+    def chosen(self, index: Sequence[int]) -> Decoded:
+        """Return the records at some places, which are in order."""
+        return Decoded([self.records[i] for i in index], [self.contents[i] for i in index], self.stood[np.array(index, np.int64)])
+
+    @property
+    def stood(self) -> NDArray[np.int64]:
+        """Return where each record stood among those decoded together."""
+        return np.arange(len(self)) if self.places is None else self.places
+
+    @cached_property
+    def kinds(self) -> set[type]:
+        """What there is."""
+        return set(map(type, self.contents))
+
+    def alike(self) -> Iterator[tuple[AlikeEvents, NDArray[np.int64]]]:
+        """Yield the events that are written alike, each with the places of the records that hold them.
+
+        That is all that did: where one of them comes to hold something else (``admission``), all do.
+        """
+        first = self.contents[0] if AlikeEvents in self.kinds else None
+        if isinstance(first, AlikeEvents) and self.contents.count(first) == len(self):
+            yield first, np.arange(len(self))
+            return
+        for events in dict.fromkeys(content for content in self.contents if isinstance(content, AlikeEvents)) if AlikeEvents in self.kinds else ():
+            yield events, np.flatnonzero(np.isin(self.stood, events.at, assume_unique=True))
 
     def versions(self) -> set[tuple[str, str]]:
         """Return the (model, version) pairs that the records name."""
-        kinds = set(map(type, self.contents)) - {DecodeError}
+        kinds = self.kinds - {DecodeError}
+        found = {pair for events, _ in self.alike() for pair in events.pairs}
         if len(kinds) == 1 and issubclass(kind := kinds.pop(), TypedEvent):
             model = str(kind.__struct_config__.tag)
             return {(model, content.version) for content in self.contents if not isinstance(content, DecodeError)}
-        return {(content.model, content.version) for content in self.contents if not isinstance(content, DecodeError)}
+        if kinds == {AlikeEvents}:
+            return found
+        single = (content for content in self.contents if not isinstance(content, DecodeError))
+        return found | {(content.model, content.version) for content in single if not isinstance(content, AlikeEvents)}

@@ -1,0 +1,55 @@
+"""Loops over bytes, compiled by Numba where it is installed (``pip install "driftline[compiled]"``). What imports this is imported only there."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from hashlib import blake2b
+from pathlib import Path
+from typing import Final, Literal, ParamSpec, TypeVar
+
+import numba
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: All files that hold compiled functions: they call each other, and Numba would keep one compiled although another that it calls has changed.
+_SOURCES: Final = ("compiled.py", "decimals.py", "template_scan.py")
+
+
+def compiled(function: Callable[P, T]) -> Callable[P, T]:
+    """Return a function that is compiled when it is first called, without the interpreter's lock, and kept on disk where there is room for that."""
+    return _compiled(function, "never")
+
+
+def inlined(function: Callable[P, T]) -> Callable[P, T]:
+    """Return a function that becomes part of those that call it: a call of a few nanoseconds' work would cost as much again."""
+    return _compiled(function, "always")
+
+
+def _compiled(function: Callable[P, T], inline: Literal["never", "always"]) -> Callable[P, T]:
+    before: str = numba.config.CACHE_DIR  # type: ignore[attr-defined]  # read from the environment when it is imported
+    numba.config.CACHE_DIR = _ROOM or before  # type: ignore[attr-defined]
+    try:
+        made: Callable[P, T] = numba.njit(cache=bool(_ROOM), nogil=True, error_model="numpy", inline=inline)(function)
+    finally:
+        numba.config.CACHE_DIR = before  # type: ignore[attr-defined]
+    return made
+
+
+def _room() -> str:
+    """Return a folder of these very sources, beside them or in the home directory; nothing where neither may be written to."""
+    here = Path(__file__).parent
+    digest = blake2b(b"".join((here / name).read_bytes() for name in _SOURCES), digest_size=8).hexdigest()
+    for parent in (here / "__pycache__", Path("~/.cache/driftline").expanduser()):
+        try:
+            room = parent / f"compiled-{digest}"
+            room.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=room):
+                return str(room)
+        except (OSError, RuntimeError):  # RuntimeError: there is no home
+            continue
+    return ""
+
+
+_ROOM: Final = _room()
