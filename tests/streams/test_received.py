@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import Any
 
 import crc32c
@@ -14,10 +15,12 @@ from aiokafka.structs import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
+from driftline.streams.packed import Packed
 from driftline.streams.received import Received, Records
-from driftline.streams.records import before
+from driftline.streams.records import before, timestamps, value_sizes
 from driftline.streams.transport.fetching import WholeBatches
 from driftline.streams.transport.records import ReadableRecords
+from driftline.streams.transport.unpacked import unpacking
 
 TP = TopicPartition("t", 3)
 HEADER = [("kind", b"x")]
@@ -51,14 +54,30 @@ def opened(raw: bytes, first: int = 0, records: Any = ReadableRecords, kind: Any
     return kind(TP, records(raw), [], first, None, None, True, fetcher.READ_COMMITTED)
 
 
-@given(logs, st.integers(1, 9), st.integers(0, 12))
-def test_what_was_fetched_is_what_aiokafka_reads_wherever_it_is_cut(shape: list[tuple[int, bool, bool]], most: int, first: int) -> None:
+class PackedBatches(WholeBatches):
+    """All records are left where they lie."""
+
+    packed_topics = frozenset({TP.topic})
+    _seen = 1 << 20
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiled() -> None:
+    assert unpacking.wait()
+
+
+@pytest.mark.parametrize("kind", [WholeBatches, PackedBatches])
+@given(shape=logs, most=st.integers(1, 9), first=st.integers(0, 12))
+def test_what_was_fetched_is_what_aiokafka_reads_wherever_it_is_cut(
+    kind: type[WholeBatches], shape: list[tuple[int, bool, bool]], most: int, first: int
+) -> None:
     raw, offsets = log(shape)
     theirs_read = opened(raw, first, MemoryRecords, fetcher.PartitionRecords)
     theirs = list(theirs_read)
-    ours_read, ours, ends = opened(raw, first), [], []
+    ours_read, ours, ends = opened(raw, first, kind=kind), [], []
     while len(taken := ours_read.take(most)):
         assert len(taken) <= most
+        assert isinstance(taken.bare, Packed) == (kind is PackedBatches)
         ours += list(taken)
         ends.append(ours_read.next_fetch_offset)
     assert [r.offset for r in ours] == [r.offset for r in theirs]
@@ -69,7 +88,10 @@ def test_what_was_fetched_is_what_aiokafka_reads_wherever_it_is_cut(shape: list[
         )  # fmt: skip
     assert ends == sorted(ends)
     assert ours_read.next_fetch_offset == theirs_read.next_fetch_offset
-    assert list(opened(raw, first).take(None)) == ours
+    assert list(whole := opened(raw, first, kind=kind).take(None)) == ours
+    assert value_sizes(whole) == [len(record.value) for record in theirs]
+    assert timestamps(whole.bare).tolist() == [record.timestamp for record in theirs]
+    assert [before(whole, offset) for offset in range(60)] == [bisect_left([record.offset for record in theirs], offset) for offset in range(60)]
 
 
 def test_a_batch_that_is_not_as_it_was_written_is_refused() -> None:

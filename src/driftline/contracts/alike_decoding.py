@@ -6,17 +6,16 @@ ways, and all mean the same. A template is learned from an event that was read a
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Sequence
-from importlib.util import find_spec
-from threading import Thread
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from driftline.contracts.alike_events import AlikeEvents
+from driftline.contracts.compiling import Compiling
+from driftline.contracts.joined_values import Joined
 from driftline.contracts.templates import template_of
 from driftline.contracts.typed_events import Shape, TypedDecoder, TypedEvent
 
@@ -29,7 +28,6 @@ FEW: Final = 32
 #: Templates in use, of all models and all who publish for them; the one that read something longest ago makes room.
 _MOST: Final = 16
 
-_log = logging.getLogger(__name__)
 Ints = NDArray[np.int64]
 
 
@@ -53,6 +51,7 @@ class AlikeDecoder:
         contents: list[AlikeEvents | TypedEvent | None] = [None] * len(raws)
         left = self._by_templates(raws, contents)
         if len(left) == len(raws):
+            raws = [*raws]
             events, unfit = self._typed.decode(raws)
             self._learn(raws, events)
             return [*events], unfit
@@ -70,9 +69,7 @@ class AlikeDecoder:
         left = np.arange(len(raws))
         if not self._scanners or len(raws) < self._few:
             return left
-        from driftline.contracts.template_reading import joined
-
-        records = joined(raws)
+        records = Joined.of(raws)
         of_use: list[Scanner] = []
         for scanner in self._scanners:
             found = scanner.read(records, left) if len(left) else None
@@ -108,39 +105,15 @@ class AlikeDecoder:
                 self._scanners = [Scanner(template), *self._scanners[: _MOST - 1]]
 
 
-class _Compiling:
-    """The compiled code of this process: not asked for, on its way, there, or not to be had."""
+def _try() -> None:
+    """Read an event by a template, with everything that is compiled for that."""
+    from driftline.contracts.template_reading import Scanner
 
-    def __init__(self) -> None:
-        self._thread: Thread | None = None
-        self._there = find_spec("numba") is not None
-
-    def ready(self) -> bool:
-        """Say whether there is compiled code; the first who asks has it made, beside the work."""
-        if self._there and self._thread is None:
-            # No daemon: a process must not end in the middle of a compiler's work.
-            self._thread = Thread(target=self._compile, name="compile")
-            self._thread.start()
-        return self._there and self._thread is not None and not self._thread.is_alive()
-
-    def wait(self) -> bool:
-        """Have it made, and wait for it."""
-        if not self.ready() and self._thread is not None:
-            self._thread.join()
-        return self.ready()
-
-    def _compile(self) -> None:
-        try:
-            from driftline.contracts.template_reading import Scanner, joined
-
-            raw = b'{"event_id":"a","model":"m","version":"1","event_time":1362114900000,"features":{"x":1.5}}'
-            template = template_of(raw, "m", Shape(("x",), ()))
-            if template is None or Scanner(template).read(joined([raw]), np.zeros(1, np.int64)) is None:
-                raise RuntimeError("what was compiled does not read an event")
-        except Exception:  # noqa: BLE001  # a compiler's, or a disk's: the other ways read on
-            self._there = False
-            _log.exception("no compiled code: events are read one by one, as without Numba")
+    raw = b'{"event_id":"a","model":"m","version":"1","event_time":1362114900000,"features":{"x":1.5}}'
+    template = template_of(raw, "m", Shape(("x",), ()))
+    if template is None or Scanner(template).read(Joined.of([raw]), np.zeros(1, np.int64)) is None:
+        raise RuntimeError("what was compiled does not read an event")
 
 
-compiling: Final = _Compiling()
-"""The compiled code of this process."""
+compiling: Final = Compiling("templates", _try)
+"""The compiled code of this process that reads by templates."""

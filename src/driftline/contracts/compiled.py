@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final, Literal, ParamSpec, TypeVar
@@ -13,8 +14,8 @@ import numba
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: All files that hold compiled functions: they call each other, and Numba would keep one compiled although another that it calls has changed.
-_SOURCES: Final = ("compiled.py", "decimals.py", "template_scan.py")
+#: What compiled functions elsewhere call: Numba would keep one of them although another that it calls has changed.
+_SHARED: Final = ("compiled.py", "decimals.py")
 
 
 def compiled(function: Callable[P, T]) -> Callable[P, T]:
@@ -28,20 +29,22 @@ def inlined(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def _compiled(function: Callable[P, T], inline: Literal["never", "always"]) -> Callable[P, T]:
+    room = _room(function.__code__.co_filename)
     before: str = numba.config.CACHE_DIR  # type: ignore[attr-defined]  # read from the environment when it is imported
-    numba.config.CACHE_DIR = _ROOM or before  # type: ignore[attr-defined]
+    numba.config.CACHE_DIR = room or before  # type: ignore[attr-defined]
     try:
-        made: Callable[P, T] = numba.njit(cache=bool(_ROOM), nogil=True, error_model="numpy", inline=inline)(function)
+        made: Callable[P, T] = numba.njit(cache=bool(room), nogil=True, error_model="numpy", inline=inline)(function)
     finally:
         numba.config.CACHE_DIR = before  # type: ignore[attr-defined]
     return made
 
 
-def _room() -> str:
-    """Return a folder of these very sources, beside them or in the home directory; nothing where neither may be written to."""
+@cache
+def _room(source: str) -> str:
+    """Return a folder for what is compiled of a file as it stands: beside it or in the home directory; nothing where neither may be written to."""
     here = Path(__file__).parent
-    digest = blake2b(b"".join((here / name).read_bytes() for name in _SOURCES), digest_size=8).hexdigest()
-    for parent in (here / "__pycache__", Path("~/.cache/driftline").expanduser()):
+    digest = blake2b(b"".join(path.read_bytes() for path in (Path(source), *(here / name for name in _SHARED))), digest_size=8).hexdigest()
+    for parent in (Path(source).parent / "__pycache__", Path("~/.cache/driftline").expanduser()):
         try:
             room = parent / f"compiled-{digest}"
             room.mkdir(parents=True, exist_ok=True)
@@ -50,6 +53,3 @@ def _room() -> str:
         except (OSError, RuntimeError):  # RuntimeError: there is no home
             continue
     return ""
-
-
-_ROOM: Final = _room()

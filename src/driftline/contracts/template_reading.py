@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from typing import Final
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from driftline.contracts.alike_events import AlikeEvents, Column
-from driftline.contracts.events import MAX_EVENT_BYTES
-from driftline.contracts.template_scan import PADDING, code, gather, scan
+from driftline.contracts.joined_values import Joined
+from driftline.contracts.template_scan import code, gather, scan
 from driftline.contracts.templates import Kind, Template
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 _NO_NUMBERS: Final[Floats] = np.empty(0)
-
-
-class Joined(NamedTuple):
-    """Records' values one after the other, and zeros after the last; in bytes, and in the words that begin at each byte."""
-
-    raw: NDArray[np.uint8]
-    words: NDArray[np.uint64]
-    starts: Ints
-    ends: Ints
-
-
-def joined(raws: Sequence[bytes | None]) -> Joined:
-    """Return values as they are read here; None is empty, as what is too large is."""
-    lengths = np.fromiter(map(len, filled := [raw or b"" for raw in raws]), np.int64, len(raws))
-    if int(lengths.max(initial=0)) > MAX_EVENT_BYTES:
-        filled = [raw if len(raw) <= MAX_EVENT_BYTES else b"" for raw in filled]
-        lengths = np.fromiter(map(len, filled), np.int64, len(raws))
-    content = b"".join([*filled, bytes(PADDING)])
-    ends = np.cumsum(lengths)
-    words: NDArray[np.uint64] = np.ndarray(len(content) - 7, "<u8", content, strides=(1,))
-    return Joined(np.frombuffer(content, np.uint8), words, ends - lengths, ends)
 
 
 class Scanner:

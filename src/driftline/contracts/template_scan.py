@@ -23,8 +23,6 @@ Ints = NDArray[np.int64]
 
 _NUMBER, _TIME, _ID, _TOKEN = int(Kind.NUMBER), int(Kind.TIME), int(Kind.ID), int(Kind.TOKEN)
 _QUOTE, _BACKSLASH, _COMMA, _CLOSE, _ZERO, _N, _T, _F = 0x22, 0x5C, 0x2C, 0x7D, 0x30, 0x6E, 0x74, 0x66
-#: Reading goes in words, and beyond the last byte: so many zeros have to follow.
-PADDING: Final = 16
 _LONGEST_TIME: Final = 15
 _ONES, _TOPS = 0x0101010101010101, 0x8080808080808080
 
@@ -48,8 +46,8 @@ def scan(  # noqa: PLR0917  # arrays, which a compiled function takes one by one
 ) -> int:
     """Read the values of each record ``raw[starts[i]:ends[i]]``; say which are ``fit``, and return the length of all ids.
 
-    ``words[p]`` are the eight bytes at ``p``. ``literals`` come in words, masked where one ends. ``numbers`` and ``nulls`` have the shape (slots of
-    the kind, records), ``ids`` (records, 2) and ``tokens`` (slots, records, 2): from where in ``raw``, and to where.
+    ``words[p]`` are the eight bytes at ``p``; zeros follow the last record. ``literals`` come in words, masked where one ends. ``numbers`` and
+    ``nulls`` have the shape (slots of the kind, records), ``ids`` (records, 2) and ``tokens`` (slots, records, 2): from where in ``raw``, to where.
     """
     total = 0
     for i in range(len(starts)):

@@ -106,6 +106,7 @@ def _app(settings: Settings, step: Step, positions: dict[str, LoadOffset], envir
         transport_settings=TransportSettings(
             fetch_max_wait_ms=parse_duration(worker.fetch_wait),
             patience_s=parse_duration(worker.stall_timeout) / SECOND_MS,
+            packed_topics=frozenset({topic_name(INFERENCE_EVENTS, settings.kafka)}),
             drain_deadline_s=parse_duration(worker.drain_timeout) / SECOND_MS * _DRAIN_SHARE,
         ),
         broker=[f"kafka://{server.strip()}" for server in settings.kafka.bootstrap_servers.split(",")],

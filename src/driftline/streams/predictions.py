@@ -31,7 +31,7 @@ from driftline.streams.columnar_rows import predictions_and_scores
 from driftline.streams.json_rows import JsonEvent, score_of
 from driftline.streams.pii import pii_secret
 from driftline.streams.reading import AT_ONCE, FAR_AHEAD, plain_values
-from driftline.streams.records import Bare, Record, Rejected, bare
+from driftline.streams.records import Bare, Record, Rejected, bare, timestamps
 
 Ints = NDArray[np.int64]
 _PLACES = 1 << 63
@@ -92,7 +92,7 @@ class PredictionReader:
     @staticmethod
     def _alike(poll: Poll, records: Sequence[Bare], events: Sequence[TypedEvent], settings: Settings) -> list[PredictionRow]:
         times = np.array([event.event_time for event in events], np.int64)
-        bounds = np.array([record.timestamp for record in records], np.int64) + parse_duration(settings.worker.allowed_skew)
+        bounds = timestamps(records) + parse_duration(settings.worker.allowed_skew)
         poll.reach_all(times, times <= bounds + FAR_AHEAD, bounds)
         own, secret = settings.model(events[0].model), pii_secret(settings)
         kept = (i for i in within([event.event_id for event in events], own.outcome_sample) if times[i] <= bounds[i] + FAR_AHEAD)
@@ -164,7 +164,7 @@ def _within(places: Ints, share: float) -> NDArray[np.bool_]:
 def _written_alike(poll: Poll, records: Sequence[Bare], events: AlikeEvents, settings: Settings) -> Iterator[tuple[int, PredictionRow]]:
     """Yield the events that the sample keeps, each with its place among the records: these are read once more, by themselves."""
     own, secret = settings.model(events.model), pii_secret(settings)
-    stamps = np.array([record.timestamp for record in records], np.int64)
+    stamps = timestamps(records)
     bounds = stamps[events.at] + parse_duration(settings.worker.allowed_skew)
     fit = events.times <= bounds + FAR_AHEAD
     poll.reach_all(events.times, fit, bounds)

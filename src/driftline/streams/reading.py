@@ -22,6 +22,7 @@ from driftline.detectors.rows import Held, Rows
 from driftline.streams.alike_rows import alike_rows
 from driftline.streams.columnar_rows import columnar_rows
 from driftline.streams.json_rows import JsonEvent, TolerantRows, bad_features, json_rows, score_of, shape_of, typed_columns
+from driftline.streams.packed import Packed
 from driftline.streams.records import Bare, Content, Decoded, Record, Rejected, alone, bare
 from driftline.streams.references import ReferenceBook
 from driftline.streams.runs import Group, groups_of, run_of, unfit_records
@@ -191,8 +192,10 @@ def decode(records: Sequence[Record]) -> Decoded:
     return Decoded(records, [_content(record, 500) for record in bare(records)])
 
 
-def plain_values(records: Sequence[Bare]) -> list[bytes | None]:
-    """Return the values of those records whose headers leave them as they are, None for each other."""
+def plain_values(records: Sequence[Bare]) -> Sequence[bytes | None]:
+    """Return the values of those records whose headers leave them as they are, nothing for each other."""
+    if isinstance(records, Packed):
+        return records.values_but(i for i in records.with_headers() if not _is_plain(records[i]))
     return [record.value if not record.headers or _is_plain(record) else None for record in records]
 
 

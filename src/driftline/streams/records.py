@@ -17,6 +17,7 @@ from driftline.contracts.columnar_decoding import EventColumns
 from driftline.contracts.errors import DecodeError
 from driftline.contracts.events import InferenceEvent, decode_inference
 from driftline.contracts.typed_events import TypedEvent
+from driftline.streams.packed import Packed
 from driftline.streams.received import Records
 
 
@@ -70,7 +71,15 @@ def bare(records: Sequence[Record]) -> Sequence[Bare]:
 
 def value_sizes(records: Sequence[Record]) -> list[int]:
     """Return how many bytes the value of each record has."""
+    if isinstance(packed := bare(records), Packed):
+        sizes: list[int] = packed.sizes.tolist()
+        return sizes
     return [len(record.value or b"") for record in bare(records)]
+
+
+def timestamps(records: Sequence[Bare]) -> NDArray[np.int64]:
+    """Return when each record was appended, or made (ms)."""
+    return records.timestamps if isinstance(records, Packed) else np.array([record.timestamp for record in records], np.int64)
 
 
 def in_a_row(runs: Sequence[Sequence[Record]]) -> Sequence[Record]:
@@ -120,6 +129,8 @@ def alone(content: Content, record: Bare) -> Content:
 def before(records: Sequence[Record], offset: int) -> int:
     """Return how many of some records in offset order stand before an offset."""
     held = bare(records)
+    if isinstance(held, Packed):
+        return int(np.searchsorted(held.offsets, offset))
     i = offset - held[0].offset if held else 0
     if 0 <= i < len(held) and held[i].offset == offset:  # no gap before it
         return i
@@ -183,7 +194,7 @@ class Decoded:
         found = {pair for events, _ in self.alike() for pair in events.pairs}
         if len(kinds) == 1 and issubclass(kind := kinds.pop(), TypedEvent):
             model = str(kind.__struct_config__.tag)
-            return {(model, content.version) for content in self.contents if not isinstance(content, DecodeError)}
+            return {(model, content.version) for content in self.contents if isinstance(content, TypedEvent)}
         if kinds == {AlikeEvents}:
             return found
         single = (content for content in self.contents if not isinstance(content, DecodeError))

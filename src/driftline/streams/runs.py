@@ -12,7 +12,7 @@ from driftline.contracts.alike_events import AlikeEvents
 from driftline.contracts.columnar_decoding import EventColumns
 from driftline.contracts.errors import DecodeError
 from driftline.contracts.typed_events import TypedEvent
-from driftline.streams.records import Decoded, Part, Rejected, bare
+from driftline.streams.records import Decoded, Part, Rejected, bare, timestamps
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -47,7 +47,7 @@ class Run(NamedTuple):
 def run_of(items: Decoded) -> Run:
     """Return the rows of decoded records, none of which is an error."""
     contents = items.contents
-    appended = np.array([record.timestamp for record in bare(items.records)], np.int64)
+    appended = timestamps(bare(items.records))
     if EventColumns not in items.kinds:
         each = np.arange(len(contents))
         return Run(*_one_by_one(items), appended, np.zeros(len(each), np.bool_), each, each)

@@ -5,55 +5,79 @@ Which batches are read (of transactions that were not taken back, and no control
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Final
 
+import numpy as np
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 
+from driftline.streams.packed import Packed
 from driftline.streams.received import Records
-from driftline.streams.transport.records import ReadableRecords
+from driftline.streams.transport.records import ReadableBatch, ReadableRecords
+from driftline.streams.transport.unpacked import unpacking
+
+#: After so many records of packed topics a process has code compiled to find them.
+_WORTH_IT: Final = 2_048
+
+#: Records that follow each other, as objects or where they lie.
+Run = list[Any] | Packed
 
 
 class WholeBatches(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka ships no types
     """aiokafka's ``PartitionRecords``, of which runs of records are taken."""
 
+    #: Topics whose records nobody looks at one by one: they are left where they lie, once that is worth it.
+    packed_topics: ClassVar[frozenset[str]] = frozenset()
+    _seen: ClassVar[int] = 0
+
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._batches = self._read()
-        self._held: list[Any] = []
+        self._held: Run = []
         self._held_end = 0
 
     def take(self, most: int | None) -> Records:
         """Return the next records, at most so many; none when there are no more. ``next_fetch_offset`` is then the place after them."""
-        taken: list[Any] = []
-        while most is None or len(taken) < most:
+        taken: list[Run] = []
+        n = 0
+        while most is None or n < most:
             if not self._held:
                 batch = next(self._batches, None)
                 if batch is None:
                     break
                 self._held, self._held_end = batch
-            room = len(self._held) if most is None else most - len(taken)
+            room = len(self._held) if most is None else most - n
             part, self._held = self._held[:room], self._held[room:]
-            taken = taken + part if taken else part
+            taken.append(part)
+            n += len(part)
             # Of a compacted batch the last offsets may be gone: the next fetch has to begin after them all the same.
             self.next_fetch_offset = part[-1].offset + 1 if self._held else self._held_end
-        return Records(self._tp.topic, self._tp.partition, taken)
+        return Records(self._tp.topic, self._tp.partition, _in_one(taken))
 
-    def _read(self) -> Iterator[tuple[list[Any], int]]:
+    def _read(self) -> Iterator[tuple[Run, int]]:
         """Yield the records of each batch that has some to be read, and the offset after it."""
         while self._records.has_next():
             batch = self._records.next_batch()
             if self._check_crcs and not batch.validate_crc():
                 raise CorruptRecordException(f"Invalid CRC - {self._tp}")
             if not self._taken_back(batch) and not batch.is_control_batch:
-                found = batch.records()
-                if found and found[0].offset < self.next_fetch_offset:
-                    found = [record for record in found if record.offset >= self.next_fetch_offset]
-                if found:
+                found = self._found(batch)
+                if len(found) and found[0].offset < self.next_fetch_offset:
+                    found = _from(found, self.next_fetch_offset)
+                if len(found):
                     yield found, batch.next_offset
                     continue
             self.next_fetch_offset = batch.next_offset
+
+    def _found(self, batch: ReadableBatch) -> Run:
+        if self._tp.topic in self.packed_topics:
+            if self._seen >= _WORTH_IT and unpacking.ready() and (packed := batch.where_they_lie()) is not None:
+                return packed
+            records = batch.records()
+            WholeBatches._seen += len(records)
+            return records
+        return batch.records()
 
     def _taken_back(self, batch: Any) -> bool:
         """Say whether a batch belongs to a transaction that was aborted."""
@@ -63,6 +87,23 @@ class WholeBatches(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka 
         if batch.is_control_batch and self._contains_abort_marker(batch):
             self._aborted_producers.discard(batch.producer_id)
         return bool(batch.is_transactional) and batch.producer_id in self._aborted_producers
+
+
+def _in_one(parts: Sequence[Run]) -> Run:
+    """Return the records of one fetch that follow each other."""
+    if len(parts) == 1:
+        return parts[0]
+    alike = [part for part in parts if isinstance(part, Packed)]
+    if alike and len(alike) == len(parts):
+        return Packed.in_one(alike)
+    return [record for part in parts for record in part]
+
+
+def _from(records: Run, offset: int) -> Run:
+    """Return the records from an offset on: a batch is fetched whole."""
+    if isinstance(records, Packed):
+        return records[int(np.searchsorted(records.offsets, offset)) :]
+    return [record for record in records if record.offset >= offset]
 
 
 class Fetched(fetcher.FetchResult):  # type: ignore[misc]  # aiokafka ships no types
@@ -83,8 +124,9 @@ class Fetched(fetcher.FetchResult):  # type: ignore[misc]  # aiokafka ships no t
         return records
 
 
-def install() -> None:
-    """Have aiokafka's fetcher read this way, in this process."""
+def install(packed_topics: frozenset[str]) -> None:
+    """Have aiokafka's fetcher read this way, in this process; leave the records of some topics where they lie."""
+    WholeBatches.packed_topics = packed_topics
     fetcher.MemoryRecords = ReadableRecords
     fetcher.PartitionRecords = WholeBatches
     fetcher.FetchResult = Fetched

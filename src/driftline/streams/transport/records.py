@@ -9,7 +9,8 @@ come this far (``tests/poison/test_raw_batches.py``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any, Final
 
 from aiokafka.record.default_records import _DefaultRecordBatchPy, _DefaultRecordPy
@@ -17,10 +18,17 @@ from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import decode_varint
 from crc32c import crc32c
 
+from driftline.contracts.joined_values import PADDING
+from driftline.streams.packed import Packed
+from driftline.streams.transport.unpacked import HEADER_SIZE, packed
+from driftline.streams.varints import bytes_at
+
 # Where things stand in a batch: after its offset and length (12 bytes) the rest, in it the format, and after the checksum what that is of.
 _PREAMBLE: Final = 12
 _MAGIC: Final = 16
 _CHECKED_FROM: Final = 21
+_ATTRIBUTES: Final = 22
+_COMPRESSED: Final = 0b111
 _FORMAT_2: Final = 2
 
 
@@ -42,7 +50,12 @@ class ReadableRecords:
         if batch is None:
             return None
         start, self._at = self._at, self._at + _PREAMBLE + int.from_bytes(self._raw[self._at + 8 : self._at + _PREAMBLE])
-        return ReadableBatch(batch, memoryview(self._raw)[start : self._at])
+        return ReadableBatch(batch, memoryview(self._raw)[start : self._at], lambda: (self.padded, start))
+
+    @cached_property
+    def padded(self) -> bytes:
+        """All that was fetched, and zeros behind it."""
+        return self._raw + bytes(PADDING)
 
     def size_in_bytes(self) -> int:
         """Return the length of all that was fetched."""
@@ -52,9 +65,10 @@ class ReadableRecords:
 class ReadableBatch:
     """A batch as aiokafka reads it or, where a header's name is no text, as we do."""
 
-    def __init__(self, batch: Any, raw: memoryview) -> None:
+    def __init__(self, batch: Any, raw: memoryview, fetched: Callable[[], tuple[bytes, int]]) -> None:
         self._batch = batch
         self._raw = raw
+        self._fetched = fetched
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._batch, name)
@@ -72,6 +86,17 @@ class ReadableBatch:
         except UnicodeDecodeError:
             return list(_read_again(self._raw))
 
+    def where_they_lie(self) -> Packed | None:
+        """Return the records without making one: in what was fetched, or in what that held when compressed; None where that can't be done."""
+        if len(self._raw) < HEADER_SIZE or self._raw[_MAGIC] < _FORMAT_2:
+            return None
+        if not self._raw[_ATTRIBUTES] & _COMPRESSED:
+            content, at = self._fetched()
+            return packed(self._raw, content, at + HEADER_SIZE, at + len(self._raw))
+        # The place 0 stands for none.
+        content = b"".join((bytes(1), _uncompressed(self._raw)._buffer, bytes(PADDING)))  # noqa: SLF001
+        return packed(self._raw, content, 1, len(content) - PADDING)
+
     def validate_crc(self) -> bool:
         """Say whether the batch is as its producer wrote it: by the processor's own instruction, in a tenth of the time."""
         if self._raw[_MAGIC] < _FORMAT_2:
@@ -79,9 +104,14 @@ class ReadableBatch:
         return bool(crc32c(self._raw[_CHECKED_FROM:]) == self._batch.crc)
 
 
-def _read_again(raw: memoryview) -> Iterator[_DefaultRecordPy]:
+def _uncompressed(raw: memoryview) -> _DefaultRecordBatchPy:
     batch = _DefaultRecordBatchPy(bytearray(raw))
-    batch._maybe_uncompress()  # noqa: SLF001  # its own reader would decode the names
+    batch._maybe_uncompress()  # noqa: SLF001  # its own reader goes on to make records, and decodes names
+    return batch
+
+
+def _read_again(raw: memoryview) -> Iterator[_DefaultRecordPy]:
+    batch = _uncompressed(raw)
     at: int = batch._pos  # noqa: SLF001
     for _ in range(batch._num_records):  # noqa: SLF001
         record, at = _record(batch, batch._buffer, at)  # noqa: SLF001
@@ -94,18 +124,13 @@ def _record(batch: Any, buffer: bytearray, at: int) -> tuple[_DefaultRecordPy, i
     _, at = decode_varint(buffer, at)  # attributes: there are none yet
     since, at = decode_varint(buffer, at)
     delta, at = decode_varint(buffer, at)
-    key, at = _bytes(buffer, at)
-    value, at = _bytes(buffer, at)
+    key, at = bytes_at(buffer, at)
+    value, at = bytes_at(buffer, at)
     count, at = decode_varint(buffer, at)
     headers = []
     for _ in range(count):
-        name, at = _bytes(buffer, at)
-        content, at = _bytes(buffer, at)
+        name, at = bytes_at(buffer, at)
+        content, at = bytes_at(buffer, at)
         headers.append(((name or b"").decode(errors="backslashreplace"), content))
     timestamp = batch.max_timestamp if batch.timestamp_type == batch.LOG_APPEND_TIME else batch.first_timestamp + since
     return _DefaultRecordPy(batch.base_offset + delta, timestamp, batch.timestamp_type, key, value, headers), at
-
-
-def _bytes(buffer: bytearray, at: int) -> tuple[bytes | None, int]:
-    length, at = decode_varint(buffer, at)
-    return (None, at) if length < 0 else (bytes(buffer[at : at + length]), at + length)

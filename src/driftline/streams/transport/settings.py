@@ -15,6 +15,8 @@ class TransportSettings:
     ``poll_timeout_s`` bounds how long the reader waits before it looks round, ``revoke_deadline_s`` how long a
     rebalance waits for the batches at work and their commit, ``drain_deadline_s`` how long a stop does,
     ``request_timeout_s`` any single question to the broker. ``patience_s`` is the watchdog's.
+
+    The records of ``packed_topics`` are read many at a time: none is made an object before somebody asks for it.
     """
 
     fetch_max_wait_ms: int = 50
@@ -24,3 +26,4 @@ class TransportSettings:
     drain_deadline_s: float = 3.0
     request_timeout_s: float = 30.0
     patience_s: float = 120.0
+    packed_topics: frozenset[str] = frozenset()

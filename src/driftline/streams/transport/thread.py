@@ -49,7 +49,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         self._close_thread_loop_on_stop = True
 
     def _create_worker_consumer(self, transport: Transport) -> Any:
-        fetching.install()
+        fetching.install(self._settings.packed_topics)
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = self._settings.fetch_max_wait_ms  # noqa: SLF001  # Faust hard-codes 1,500
         consumer._fetch_min_bytes = self._settings.fetch_min_bytes  # noqa: SLF001
