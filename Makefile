@@ -96,6 +96,9 @@ clean:
 	@# Byte code once here: where PYTHONDONTWRITEBYTECODE is set, each process would compile scikit-learn anew (4 s).
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r .venv/all.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@# Compiled once here: a dozen workers of the tests would each do it at once (4 s).
+	@$(BIN)/python -c 'from driftline.streams.transport.unpacked import unpacking; from driftline.contracts.alike_decoding import compiling; \
+		unpacking.wait(); compiling.wait()'
 	@# No Java of 17 or newer on the system: the lock has one.
 	@$(BIN)/python -c 'from driftline.cli.kafka_jars import find_java; find_java()' 2> /dev/null \
 		|| $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r .venv/java.lock

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
-from typing import Final, Literal, ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 import numba
 
@@ -20,20 +20,20 @@ _SHARED: Final = ("compiled.py", "decimals.py")
 
 def compiled(function: Callable[P, T]) -> Callable[P, T]:
     """Return a function that is compiled when it is first called, without the interpreter's lock, and kept on disk where there is room for that."""
-    return _compiled(function, "never")
+    return _compiled(function, inline=False)
 
 
 def inlined(function: Callable[P, T]) -> Callable[P, T]:
     """Return a function that becomes part of those that call it: a call of a few nanoseconds' work would cost as much again."""
-    return _compiled(function, "always")
+    return _compiled(function, inline=True)
 
 
-def _compiled(function: Callable[P, T], inline: Literal["never", "always"]) -> Callable[P, T]:
+def _compiled(function: Callable[P, T], *, inline: bool) -> Callable[P, T]:
     room = _room(function.__code__.co_filename)
     before: str = numba.config.CACHE_DIR  # type: ignore[attr-defined]  # read from the environment when it is imported
     numba.config.CACHE_DIR = room or before  # type: ignore[attr-defined]
     try:
-        made: Callable[P, T] = numba.njit(cache=bool(room), nogil=True, error_model="numpy", inline=inline)(function)
+        made: Callable[P, T] = numba.njit(cache=bool(room), nogil=True, error_model="numpy", forceinline=inline)(function)
     finally:
         numba.config.CACHE_DIR = before  # type: ignore[attr-defined]
     return made

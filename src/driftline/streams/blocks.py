@@ -15,7 +15,7 @@ from driftline.contracts.cutting import Cut, Cuts
 from driftline.contracts.summaries import BlockSummary
 from driftline.detectors.parts import PartBuilder
 from driftline.streams.reading import Decoded, Reader, Rejected
-from driftline.streams.records import Bare, bare, value_sizes
+from driftline.streams.records import Bare, bare, timestamp_at, value_sizes
 
 NewBuilder = Callable[[str], PartBuilder]
 
@@ -70,7 +70,7 @@ class OpenBlock:
                 j = items.before(place)
                 if j >= stop:
                     break
-                if records[j].timestamp >= self.until:
+                if timestamp_at(records, j) >= self.until:
                     return j
         return stop
 

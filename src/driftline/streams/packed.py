@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
+from operator import index
 from typing import NamedTuple, overload
 
 import numpy as np
@@ -90,6 +91,7 @@ class Packed(Sequence[PackedRecord]):
     def __getitem__(self, i: int | slice) -> PackedRecord | Packed:
         if isinstance(i, slice):
             return Packed(self.content, *(column[i] for column in self.columns))
+        i = index(i)  # Faust asks any value for an item with a name, and takes a TypeError as answer
         return PackedRecord(
             int(self.offsets[i]), int(self.timestamps[i]), int(self.types[i]),
             self._bytes(self.keys[i]), self._bytes(self.values[i]), tuple(_headers(self.content, *self.headers[i].tolist())),

@@ -78,7 +78,7 @@ class PredictionReader:
         return poll
 
     def _read(self, poll: Poll, records: Sequence[Bare], settings: Settings) -> None:
-        contents = list(self._decode(records, settings))
+        contents = self._decode(records, settings)
         kind = type(contents[0])
         # Nearly always: of one model, and read alike.
         if issubclass(kind, TypedEvent) and len(set(map(type, contents))) == 1:
@@ -106,10 +106,11 @@ class PredictionReader:
         by_model: dict[str, list[tuple[int, JsonEvent]]] = {}
         for alike in dict.fromkeys(content for content in contents if isinstance(content, AlikeEvents)):
             found += _written_alike(poll, records, alike, settings)
-        for i, (record, content) in enumerate(zip(records, contents, strict=True)):
+        stamps = timestamps(records).tolist()
+        for i, (stamp, content) in enumerate(zip(stamps, contents, strict=True)):
             if isinstance(content, AlikeEvents):
                 continue
-            bound = record.timestamp + skew
+            bound = stamp + skew
             if isinstance(content, EventColumns):
                 found += [(i, row) for row in _column_rows(poll, bound, content, settings.model(content.model), secret)]
             elif content is not None and content.event_time <= bound + FAR_AHEAD:
@@ -125,18 +126,21 @@ class PredictionReader:
         found.sort(key=itemgetter(0))
         return [row for _, row in found]
 
-    def _decode(self, records: Sequence[Bare], settings: Settings) -> Iterator[JsonEvent | EventColumns | AlikeEvents | None]:
-        for record, event in zip(records, self._decoder.decode(plain_values(records))[0], strict=True):
-            if event is not None:
-                yield event
-                continue
-            try:
-                if record.value is not None and is_columnar(record.value):
-                    yield decode_columnar(record.value, max_features=settings.defaults.max_features)
-                else:
-                    yield decode_inference(record.value, record.headers)
-            except DecodeError:
-                yield None
+    def _decode(self, records: Sequence[Bare], settings: Settings) -> list[JsonEvent | EventColumns | AlikeEvents | None]:
+        found, unfit = self._decoder.decode(plain_values(records))
+        contents: list[JsonEvent | EventColumns | AlikeEvents | None] = [*found]
+        for i in unfit:
+            contents[i] = _read_alone(records[i], settings.defaults.max_features)
+        return contents
+
+
+def _read_alone(record: Bare, max_features: int) -> InferenceEvent | EventColumns | None:
+    try:
+        if record.value is not None and is_columnar(record.value):
+            return decode_columnar(record.value, max_features=max_features)
+        return decode_inference(record.value, record.headers)
+    except DecodeError:
+        return None
 
 
 def sampled(event_id: str, share: float) -> bool:

@@ -82,6 +82,11 @@ def timestamps(records: Sequence[Bare]) -> NDArray[np.int64]:
     return records.timestamps if isinstance(records, Packed) else np.array([record.timestamp for record in records], np.int64)
 
 
+def timestamp_at(records: Sequence[Bare], i: int) -> int:
+    """Return that of one of them."""
+    return int(records.timestamps[i]) if isinstance(records, Packed) else records[i].timestamp
+
+
 def in_a_row(runs: Sequence[Sequence[Record]]) -> Sequence[Record]:
     """Return runs of records of one partition, which follow each other, as one; none of them is empty."""
     if len(runs) == 1:
