@@ -14,6 +14,7 @@ from pathlib import Path
 
 import aiokafka
 import pytest
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.record.default_records import _DefaultRecordBatchPy
@@ -76,6 +77,8 @@ OVERRIDDEN = {
 
 # What calls them, or what they call behind the public interface.
 LEANT_ON = {
+    "aiokafka.conn.AIOKafkaConnection._read": "4020301d6ad4",
+    "aiokafka.conn.AIOKafkaConnection.connect": "179fa038c170",
     "aiokafka.consumer.consumer.AIOKafkaConsumer.start": "5ba1baa38f62",
     "aiokafka.consumer.fetcher.FetchResult.getall": "b638929de343",
     "aiokafka.consumer.fetcher.Fetcher._proc_fetch_request": "ace04969424f",
@@ -137,6 +140,7 @@ CALLERS = [
     aiokafka.AIOKafkaConsumer.start, Fetcher.fetched_records, Fetcher.seek_to, FetchResult.getall,
     Fetcher._update_fetch_positions, PartitionRecords._unpack_records,
     GroupCoordinator.fetch_committed_offsets, GroupCoordinator._do_fetch_commit_offsets,
+    AIOKafkaConnection.connect, AIOKafkaConnection._read,
     MethodQueue.call, MethodQueue._process_enqueued, MethodQueue.flush, QueueServiceThread.on_thread_stop,
 ]  # fmt: skip
 
