@@ -13,7 +13,8 @@ import numpy as np
 
 from driftline.contracts import compiled, decimals
 from driftline.contracts.alike_events import AlikeEvents
-from driftline.contracts.template_reading import Scanner, joined
+from driftline.contracts.joined_values import Joined
+from driftline.contracts.template_reading import Scanner
 from driftline.contracts.templates import template_of
 from driftline.contracts.typed_events import Shape
 
@@ -58,7 +59,7 @@ def corpus() -> list[bytes]:
 
 def checked() -> str:
     """Return how bounds are checked: by an error of the same function that the scan is made of."""
-    records = joined([b"1"])
+    records = Joined.of([b"1"])
     try:
         decimals.number(records.raw, records.words, len(records.words))
     except IndexError:
@@ -77,7 +78,7 @@ def main() -> None:
         alone: list[Sequence[bytes | None]] = [[raw] for raw in records]
         beside: list[Sequence[bytes | None]] = [[EVENTS[0], None, raw] for raw in records[::7]]
         for raws in [*alone, *beside, records, [None], [b""] * 3, [None, b"junk"]]:
-            held = joined(raws)
+            held = Joined.of(raws)
             events = scanner.read(held, np.arange(len(raws)))
             n += len(raws)
             read += len(events) if isinstance(events, AlikeEvents) else 0

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 pytest.importorskip("numba")
 
 from driftline.contracts.decimals import _POWERS, MOST, number
-from driftline.contracts.template_reading import joined
+from driftline.contracts.joined_values import Joined
 
 #: What JSON has for a number.
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -38,7 +38,7 @@ texts = st.builds(
 
 def read(text: str, after: bytes = b"") -> tuple[int, float]:
     """Return what ``number`` makes of a text, with other bytes or the end of all after it."""
-    records = joined([text.encode(), after])
+    records = Joined.of([text.encode(), after])
     return number(records.raw, records.words, 0)
 
 
@@ -54,8 +54,8 @@ def is_read(text: str) -> None:
 def is_read_or_refused(text: str) -> bool:
     """Say whether a text is read, and then to the bit as ``float`` does."""
     place, found = read(text)
-    assert place in {0, len(text)}
-    if place:
+    assert place in {-1, len(text)}
+    if place >= 0:
         assert NUMBER.fullmatch(text)
         assert not NAUGHTS.fullmatch(text)
         assert bits(found) == bits(float(text)), text
@@ -73,7 +73,7 @@ def test_the_shortest_text_of_a_double_is_that_double(value: float) -> None:
     is_read_or_refused(repr(value))
 
 
-@given(st.floats(1e-83, 1e90) | st.floats(0.0, 1e9, allow_subnormal=False).filter(lambda x: x == 0.0 or x > 1e-83), st.booleans())
+@given(st.floats(1e-90, 1e90) | st.floats(0.0, 1e9, allow_subnormal=False).filter(lambda x: x == 0.0 or x > 1e-90), st.booleans())
 @example(1e-83, False)
 @example(9.999999999999999e-83, True)
 @example(9.999999999999999e89, False)
@@ -154,7 +154,7 @@ NONE = [
 
 @pytest.mark.parametrize("text", NONE)
 def test_what_json_does_not_have_is_no_number(text: str) -> None:
-    assert [read(text, after)[0] for after in (b"", b",", b"}", b" ", b"}" * 20)] == [0] * 5
+    assert [read(text, after)[0] for after in (b"", b",", b"}", b" ", b"}" * 20)] == [-1] * 5
 
 
 @given(finite, st.sampled_from([b",", b"}", b" ", b"\x00", b"]", b'"', b"\xb0", b"/", b":"]), st.binary(max_size=20))

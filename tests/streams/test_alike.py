@@ -344,7 +344,7 @@ def _bytes(poll: Poll) -> tuple[bytes, int, int]:
     return msgspec.msgpack.encode(poll.predictions, order="deterministic"), poll.watermark, poll.newest
 
 
-@pytest.mark.parametrize("share", [1.0, 0.3])
+@pytest.mark.parametrize("share", [1.0, 0.2])
 def test_the_join_keeps_the_same_predictions(share: float) -> None:
     used = 0
     configured = build_settings(
@@ -369,17 +369,18 @@ def test_the_join_keeps_the_same_predictions(share: float) -> None:
         used += sum(isinstance(content, AlikeEvents) for content in learner._decode(log, configured))
 
     same()
-    assert used > 300
+    # Where the sample keeps them all, each has to be read by itself, and templates are of no use.
+    assert (used > 300) == (share < 1.0)
 
 
 @pytest.mark.parametrize("build", [lambda i: event(i, T0 + i), lambda i: event(i, T0 + i, model="mn"[i % 2])], ids=["one model", "two"])
 def test_of_usual_events_the_join_keeps_what_its_sample_does(build: Callable[[int], Record]) -> None:
-    configured = build_settings({"defaults": {"outcome_sample": 0.3}})
+    configured = build_settings({"defaults": {"outcome_sample": 0.2}})
     log = [build(i) for i in range(200)]
     learner = prediction_reader(learns=True)
     for _ in range(3):
         poll = learner(log, configured)
     assert all(isinstance(content, AlikeEvents) for content in learner._decode(log, configured))
-    assert poll.predictions == one_by_one(log, 0.3).predictions
-    assert 30 < len(poll.predictions) < 90
+    assert poll.predictions == one_by_one(log, 0.2).predictions
+    assert 20 < len(poll.predictions) < 70
     assert np.all(np.diff([row.event_time for row in poll.predictions]) > 0)

@@ -17,7 +17,7 @@ from driftline.contracts.alike_events import AlikeEvents
 from driftline.contracts.compiling import Compiling
 from driftline.contracts.joined_values import Joined
 from driftline.contracts.templates import template_of
-from driftline.contracts.typed_events import Shape, TypedDecoder, TypedEvent
+from driftline.contracts.typed_events import MOST_MODELS, Shape, TypedDecoder, TypedEvent
 
 if TYPE_CHECKING:
     from driftline.contracts.template_reading import Scanner
@@ -37,13 +37,23 @@ class AlikeDecoder:
     def __init__(self, *, learned_after: int = LEARNED_AFTER, few: int = FEW) -> None:
         self._typed = TypedDecoder()
         self._scanners: list[Scanner] = []
-        self._structs = Counter[str]()
+        #: How many structs have been made, of each model whose events are to be read by templates, since it was given the last one.
+        self._structs: dict[str, int] = {}
         self._learned_after = learned_after
         self._few = few
 
-    def expect(self, model: str, shape: Shape | None) -> None:
-        """Read the events of a model as ``shape`` says; with None, leave their features unread."""
+    def expect(self, model: str, shape: Shape | None, *, by_template: bool = True) -> None:
+        """Read the events of a model as ``shape`` says; with None, leave their features unread.
+
+        To learn templates is of use where most events need not be looked at one by one.
+        """
         self._typed.expect(model, shape)
+        if not by_template:
+            self._structs.pop(model, None)
+        elif model not in self._structs:
+            self._structs[model] = 0
+            if len(self._structs) > MOST_MODELS:
+                del self._structs[next(iter(self._structs))]
         self._scanners = [scanner for scanner in self._scanners if scanner.template.model != model or scanner.template.shape == shape]
 
     def decode(self, raws: Sequence[bytes | None]) -> tuple[list[AlikeEvents | TypedEvent | None], list[int]]:
@@ -93,6 +103,8 @@ class AlikeDecoder:
             if not issubclass(kind, TypedEvent):
                 continue
             model = str(kind.__struct_config__.tag)
+            if model not in self._structs:
+                continue
             self._structs[model] += n
             if self._structs[model] < self._learned_after or not compiling.ready():
                 continue

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -35,9 +34,8 @@ class Column(NamedTuple):
 class AlikeEvents:
     """Events of one model, row ``i`` the one that stood at ``at[i]`` among those read together (ascending).
 
-    ``ids`` are the bytes of all ids, id ``i`` from ``id_offsets[i]`` to ``id_offsets[i + 1]``; ``times`` epoch milliseconds. Row ``i`` is
-    of ``versions[version_codes[i]]``. ``features`` are those of
-    the shape; of events read without one there are none.
+    ``ids`` are the bytes of all ids, id ``i`` from ``id_offsets[i]`` to ``id_offsets[i + 1]``; ``times`` epoch milliseconds. Row ``i`` is of
+    ``versions[version_codes[i]]``. ``features`` are those of the shape; of events that were read without one there are none.
     """
 
     model: str
@@ -56,15 +54,16 @@ class AlikeEvents:
         """Return the number of events."""
         return len(self.times)
 
-    @cached_property
-    def pairs(self) -> frozenset[tuple[str, str]]:
-        """The (model, version) pairs that there are."""
-        return frozenset((self.model, version) for version in self.versions)
+    def versions_of(self, places: Ints) -> list[str]:
+        """Return the different versions of events by where they stood."""
+        if len(self.versions) == 1 or len(places) == len(self):
+            return [*self.versions] if len(places) else []
+        return [self.versions[code] for code in np.unique(self.version_codes[self.rows(places)]).tolist()]
 
     def event_id(self, i: int) -> str:
         """Return the id of a row."""
         return self.ids[self.id_offsets[i] : self.id_offsets[i + 1]].tobytes().decode("ascii")
 
     def rows(self, places: Ints) -> Ints:
-        """Return the rows of events by where they stood among those read together."""
+        """Return the rows of events by where they stood among those read together; each of ``places`` is one of ``at``."""
         return np.searchsorted(self.at, places)

@@ -14,8 +14,8 @@ import numba
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: What compiled functions elsewhere call: Numba would keep one of them although another that it calls has changed.
-_SHARED: Final = ("compiled.py", "decimals.py")
+#: Where other functions and constants are that became part of compiled ones: Numba would keep these although those have changed.
+_SHARED: Final = ("compiled.py", "decimals.py", "events.py", "templates.py", "times.py")
 
 
 def compiled(function: Callable[P, T]) -> Callable[P, T]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from importlib.util import find_spec
-from threading import Thread
+from threading import Lock, Thread
 
 _log = logging.getLogger(__name__)
 
@@ -17,14 +17,16 @@ class Compiling:
         self._name = name
         self._trial = trial
         self._thread: Thread | None = None
+        self._asking = Lock()
         self._there = find_spec("numba") is not None
 
     def ready(self) -> bool:
         """Say whether there is compiled code; the first who asks has it made."""
-        if self._there and self._thread is None:
-            # No daemon: a process must not end in the middle of a compiler's work.
-            self._thread = Thread(target=self._make, name=f"compile-{self._name}")
-            self._thread.start()
+        with self._asking:
+            if self._there and self._thread is None:
+                # No daemon: a process must not end in the middle of a compiler's work.
+                self._thread = Thread(target=self._make, name=f"compile-{self._name}")
+                self._thread.start()
         return self._there and self._thread is not None and not self._thread.is_alive()
 
     def wait(self) -> bool:

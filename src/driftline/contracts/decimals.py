@@ -21,7 +21,7 @@ Bytes = NDArray[np.uint8]
 Words = NDArray[np.uint64]
 
 #: Greatest power of ten, up or down, that is read here.
-MOST: Final = 100
+MOST: Final = 110
 _DIGITS: Final = 19
 #: Powers of ten that are doubles, and the greatest integer up to which all are.
 _EXACT: Final = np.array([10.0**k for k in range(23)])
@@ -115,9 +115,10 @@ def digits(words: Words, p: int, w: np.uint64) -> tuple[int, np.uint64]:
 
 @inlined
 def number(raw: Bytes, words: Words, p: int) -> tuple[int, float]:  # noqa: PLR0911  # whatever is no number
-    """Return the place after the number at ``p``, and the number; the place 0 where there is none, or one that is not read here.
+    """Return the place after the number at ``p``, and the number; the place -1 where there is none, or one that is not read here.
 
-    ``words[p]`` are the eight bytes at ``p``. After all that is read stand eight bytes that are no digits.
+    Not read are numbers of more than 19 digits or 4 of an exponent, the integer ``-0``, and what ``nearest`` refuses. ``words[p]`` are the eight
+    bytes at ``p``; after all that is read stand eight that are no digits.
     """
     # Signs come as they like: neither here nor at the end is there a branch that the processor would have to guess.
     negative = signed(U(raw[p] == _MINUS))
@@ -125,31 +126,31 @@ def number(raw: Bytes, words: Words, p: int) -> tuple[int, float]:  # noqa: PLR0
     p, w = digits(words, first, U(0))
     n = p - first
     if n == 0 or (n > 1 and raw[first] == _ZERO):
-        return 0, 0.0
+        return -1, 0.0
     whole, q = True, 0
     if raw[p] == _DOT:
         after, w = digits(words, p + 1, w)
         q = p + 1 - after
         if q == 0:
-            return 0, 0.0
+            return -1, 0.0
         n, p, whole = n - q, after, False
     at = first
     while n > _DIGITS and (raw[at] == _ZERO or raw[at] == _DOT):  # zeros that lead are none of its digits
         n -= raw[at] == _ZERO
         at += 1
     if n > _DIGITS:
-        return 0, 0.0
+        return -1, 0.0
     if raw[p] | 0x20 == _E:
         p, power = _exponent(raw, words, p + 1)
-        if p == 0:
-            return 0, 0.0
+        if p < 0:
+            return -1, 0.0
         q, whole = q + power, False
     if negative and whole and w == U(0):  # an integer has no minus zero
-        return 0, 0.0
+        return -1, 0.0
     if w > _WHOLE or not -22 <= q <= 22:
         found = nearest(w, q)
         if np.isnan(found):
-            return 0, 0.0
+            return -1, 0.0
     else:
         found = float(w) / _EXACT[-q] if q < 0 else float(w) * _EXACT[q]
     return p, found * np.float64(1 - 2 * negative)
@@ -157,11 +158,11 @@ def number(raw: Bytes, words: Words, p: int) -> tuple[int, float]:  # noqa: PLR0
 
 @inlined
 def _exponent(raw: Bytes, words: Words, p: int) -> tuple[int, int]:
-    """Return the place after the exponent at ``p``, and the exponent; the place 0 where there is none, or a large one."""
+    """Return the place after the exponent at ``p``, and the exponent; the place -1 where there is none, or a large one."""
     down = raw[p] == _MINUS
     if down or raw[p] == _PLUS:
         p += 1
     after, power = digits(words, p, U(0))
     if not 0 < after - p <= 4:
-        return 0, 0
+        return -1, 0
     return after, -signed(power) if down else signed(power)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from secrets import randbits
 from typing import Final
 
 import msgspec
@@ -18,6 +19,8 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 _NO_NUMBERS: Final[Floats] = np.empty(0)
+#: Of this process.
+_SEED: Final = np.uint64(randbits(64))
 
 
 class Scanner:
@@ -52,13 +55,15 @@ class Scanner:
             if not fit.any():
                 return None
             rows = np.flatnonzero(fit)
-            at, numbers, nulls, times, ids, tokens = at[rows], numbers[:, rows], nulls[:, rows], times[rows], ids[rows], tokens[:, rows]
+            at, numbers, nulls, times, ids = at[rows], numbers[:, rows], nulls[:, rows], times[rows], ids[rows]
+            tokens = np.ascontiguousarray(tokens[:, rows])  # code was compiled for such
         columns: dict[tuple[str, ...], Column] = {}
+        bad = np.zeros(len(at), np.bool_)
         for slot, decode, spans in zip(self._tokens, self._decoders, tokens, strict=True):
-            column, wrong = _coded(raw, spans, decode)
-            if wrong is not None:
-                return self.read(records, at[~wrong]) if not wrong.all() else None
-            columns[slot.path] = column
+            columns[slot.path], wrong = _coded(raw, spans, decode)
+            bad |= wrong
+        if bad.any():
+            return self.read(records, at[~bad]) if not bad.all() else None
         for slot, values, null in zip(self._numbers, numbers, nulls, strict=True):
             columns[slot.path] = Column(values, null.astype(np.bool_) if null.any() else None)
         content, offsets = np.empty(total, np.uint8), np.empty(len(at) + 1, np.int64)
@@ -84,17 +89,17 @@ class Scanner:
         )
 
 
-def _coded(raw: NDArray[np.uint8], spans: Ints, decode: Callable[[bytes], object]) -> tuple[Column, Bools | None]:
-    """Return the different values of a slot and which each record has; and which records have none that may stand there (None: all have)."""
+def _coded(raw: NDArray[np.uint8], spans: Ints, decode: Callable[[bytes], object]) -> tuple[Column, Bools]:
+    """Return the different values of a slot and which each record has; and which records have one that must not stand there."""
     n = len(spans)
     table, codes, firsts = np.full(1 << (2 * n).bit_length(), -1, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
-    found = firsts[: code(raw, spans, table, codes, firsts)]
+    found = firsts[: code(raw, spans, _SEED, table, codes, firsts, np.empty(n, np.uint64))]
     values: list[object] = []
-    bad: list[int] = []
+    wrong = np.zeros(len(found), np.bool_)
     for i, (start, end) in enumerate(spans[found].tolist()):
         try:
             values.append(decode(raw[start:end].tobytes()))
         except (msgspec.MsgspecError, UnicodeDecodeError):
             values.append(None)
-            bad.append(i)
-    return Column(_NO_NUMBERS, None, tuple(values), codes), np.isin(codes, bad) if bad else None
+            wrong[i] = True
+    return Column(_NO_NUMBERS, None, tuple(values), codes), wrong[codes]

@@ -1,6 +1,10 @@
 """Records against a template, in compiled code: each value is read where the template has it, and all else has to be the same to the byte.
 
-What is accepted here is JSON, and means what ``msgspec`` reads in it; whatever might not is refused, for the other way to read.
+What is accepted here is JSON, and means what ``msgspec`` reads in it; whatever might not is refused, for the other way to read. A place in the bytes
+is where reading goes on, and -1 where it does not.
+
+No read goes beyond the zeros that follow the last record: digits and strings end at the first of them, and of a literal, which has no zero, no word
+is compared before the one before it was the same.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ Ints = NDArray[np.int64]
 _NUMBER, _TIME, _ID, _TOKEN = int(Kind.NUMBER), int(Kind.TIME), int(Kind.ID), int(Kind.TOKEN)
 _QUOTE, _BACKSLASH, _COMMA, _CLOSE, _ZERO, _N, _T, _F = 0x22, 0x5C, 0x2C, 0x7D, 0x30, 0x6E, 0x74, 0x66
 _LONGEST_TIME: Final = 15
+_LONGEST_TOKEN: Final = 1_024
 _ONES, _TOPS = 0x0101010101010101, 0x8080808080808080
 
 
@@ -44,7 +49,9 @@ def scan(  # noqa: PLR0917  # arrays, which a compiled function takes one by one
     tokens: Ints,
     fit: NDArray[np.bool_],
 ) -> int:
-    """Read the values of each record ``raw[starts[i]:ends[i]]``; say which are ``fit``, and return the length of all ids.
+    """Read the values of each record ``raw[starts[i]:ends[i]]``; say which are ``fit``, and return the length of their ids together.
+
+    What is not fit leaves anything in the other arrays.
 
     ``words[p]`` are the eight bytes at ``p``; zeros follow the last record. ``literals`` come in words, masked where one ends. ``numbers`` and
     ``nulls`` have the shape (slots of the kind, records), ``ids`` (records, 2) and ``tokens`` (slots, records, 2): from where in ``raw``, to where.
@@ -55,7 +62,7 @@ def scan(  # noqa: PLR0917  # arrays, which a compiled function takes one by one
         at = n_numbers = n_tokens = 0
         for j in range(len(lengths)):
             p, at = _literal(words, p, literals, masks, at, lengths[j])
-            if p == 0 or p > end or j == len(kinds):
+            if p < 0 or p > end or j == len(kinds):
                 break
             kind = kinds[j]
             if kind == _NUMBER:
@@ -74,7 +81,7 @@ def scan(  # noqa: PLR0917  # arrays, which a compiled function takes one by one
                 n_tokens += 1
             else:
                 p = _skipped(raw, words, p)
-            if p == 0:
+            if p < 0:
                 break
         fit[i] = p == end
         if p == end:
@@ -84,13 +91,13 @@ def scan(  # noqa: PLR0917  # arrays, which a compiled function takes one by one
 
 @inlined
 def _literal(words: Words, p: int, literals: Words, masks: Words, at: int, length: int) -> tuple[int, int]:  # noqa: PLR0917
-    """Return the places after a literal, among the bytes and among the literals' words; 0 where it does not stand there."""
+    """Return the places after a literal, among the bytes and among the literals' words; -1 where it does not stand there."""
     differs = U(0)
     n = (length + 7) >> 3
     for k in range(n):
         differs |= (words[p + 8 * k] ^ literals[at + k]) & masks[at + k]
         if differs != U(0):
-            return 0, at
+            return -1, at
     return p + length, at + n
 
 
@@ -111,15 +118,15 @@ def _number_or_null(raw: Bytes, words: Words, p: int) -> tuple[int, float, int]:
 def _time(raw: Bytes, words: Words, p: int) -> tuple[int, int]:
     after, found = digits(words, p, U(0))
     if raw[p] == _ZERO or after - p > _LONGEST_TIME or not EARLIEST_MS <= found < LATEST_MS:
-        return 0, 0
+        return -1, 0
     return after, signed(found)
 
 
 @inlined
 def _plain_string(raw: Bytes, words: Words, p: int) -> int:
-    """Return the place after the string at ``p``: of ASCII without controls, quotes and backslashes; 0 where there is none."""
+    """Return the place after the string at ``p``: of ASCII without controls, quotes and backslashes; -1 where there is none."""
     if raw[p] != _QUOTE:
-        return 0
+        return -1
     p += 1
     while True:
         word = words[p]
@@ -131,27 +138,30 @@ def _plain_string(raw: Bytes, words: Words, p: int) -> int:
         p += 8
     while 0x20 <= raw[p] < 0x80 and raw[p] != _QUOTE and raw[p] != _BACKSLASH:
         p += 1
-    return p + 1 if raw[p] == _QUOTE else 0
+    return p + 1 if raw[p] == _QUOTE else -1
 
 
 @inlined
 def _id(raw: Bytes, words: Words, p: int) -> int:
     after = _plain_string(raw, words, p)
-    return after if 3 <= after - p <= MAX_ID_CHARS + 2 else 0
+    return after if 3 <= after - p <= MAX_ID_CHARS + 2 else -1
 
 
 @inlined
 def _token(raw: Bytes, p: int) -> int:
-    """Return the place after a string without a backslash, or after what is neither string nor object nor list; it has yet to be decoded."""
+    """Return the place after a string without a backslash, or after what is neither string nor object nor list; it has yet to be decoded.
+
+    One that is long is left for the other way: to find out which are the same takes longer than to decode it.
+    """
+    first = p
     if raw[p] == _QUOTE:
         p += 1
-        while raw[p] >= 0x20 and raw[p] != _QUOTE and raw[p] != _BACKSLASH:
+        while raw[p] >= 0x20 and raw[p] != _QUOTE and raw[p] != _BACKSLASH and p - first < _LONGEST_TOKEN:
             p += 1
-        return p + 1 if raw[p] == _QUOTE else 0
-    first = p
-    while raw[p] > 0x20 and raw[p] != _COMMA and raw[p] != _CLOSE and raw[p] != _QUOTE:
+        return p + 1 if raw[p] == _QUOTE else -1
+    while raw[p] > 0x20 and raw[p] != _COMMA and raw[p] != _CLOSE and raw[p] != _QUOTE and p - first < _LONGEST_TOKEN:
         p += 1
-    return p if p > first else 0
+    return p if p > first else -1
 
 
 @inlined
@@ -161,9 +171,9 @@ def _skipped(raw: Bytes, words: Words, p: int) -> int:
     if _null(raw, p):
         return p + 4
     if raw[p] == _T:
-        return p + 4 if raw[p + 1] == 0x72 and raw[p + 2] == 0x75 and raw[p + 3] == 0x65 else 0
+        return p + 4 if raw[p + 1] == 0x72 and raw[p + 2] == 0x75 and raw[p + 3] == 0x65 else -1
     if raw[p] == _F:
-        return p + 5 if raw[p + 1] == 0x61 and raw[p + 2] == 0x6C and raw[p + 3] == 0x73 and raw[p + 4] == 0x65 else 0
+        return p + 5 if raw[p + 1] == 0x61 and raw[p + 2] == 0x6C and raw[p + 3] == 0x73 and raw[p + 4] == 0x65 else -1
     return number(raw, words, p)[0]
 
 
@@ -180,10 +190,11 @@ def gather(raw: Bytes, spans: Ints, content: Bytes, offsets: Ints) -> None:
 
 
 @compiled
-def code(raw: Bytes, spans: Ints, table: Ints, codes: Ints, firsts: Ints) -> int:
+def code(raw: Bytes, spans: Ints, seed: np.uint64, table: Ints, codes: Ints, firsts: Ints, hashes: Words) -> int:  # noqa: PLR0917
     """Number the different texts ``raw[spans[i, 0]:spans[i, 1]]`` in the order in which they come; return how many there are.
 
-    ``codes[i]`` is the number of row ``i``, ``firsts[c]`` the first row of number ``c``. ``table`` (a power of two, twice the rows, all -1) is room.
+    ``codes[i]`` is the number of row ``i``, ``firsts[c]`` the first row of number ``c``, ``hashes[c]`` the hash of its text. ``table`` (a power of
+    two, twice the rows, all -1) is room. Nobody who does not know the ``seed`` can choose texts that come to lie in one place.
     """
     n = 0
     last = -1
@@ -191,12 +202,14 @@ def code(raw: Bytes, spans: Ints, table: Ints, codes: Ints, firsts: Ints) -> int
         if last >= 0 and _same(raw, spans, i, firsts[last]):
             codes[i] = last
             continue
-        slot = _hashed(raw, spans[i, 0], spans[i, 1]) & (len(table) - 1)
-        while table[slot] >= 0 and not _same(raw, spans, i, firsts[table[slot]]):
+        found = _hashed(raw, spans[i, 0], spans[i, 1], seed)
+        slot = signed(found >> U(33)) & (len(table) - 1)
+        while table[slot] >= 0 and (hashes[table[slot]] != found or not _same(raw, spans, i, firsts[table[slot]])):
             slot = (slot + 1) & (len(table) - 1)
         if table[slot] < 0:
             table[slot] = n
             firsts[n] = i
+            hashes[n] = found
             n += 1
         last = table[slot]
         codes[i] = last
@@ -204,11 +217,13 @@ def code(raw: Bytes, spans: Ints, table: Ints, codes: Ints, firsts: Ints) -> int
 
 
 @inlined
-def _hashed(raw: Bytes, start: int, end: int) -> int:
-    found = U(0xCBF29CE484222325)
+def _hashed(raw: Bytes, start: int, end: int, seed: np.uint64) -> np.uint64:
+    """Return the FNV-1a of a text, begun with a seed, and mixed once more: of short texts the upper bits are the lower ones of few bytes."""
+    found = seed
     for p in range(start, end):
         found = (found ^ U(raw[p])) * U(0x100000001B3)
-    return signed(found >> U(33))
+    found ^= found >> U(32)
+    return found * U(0x9E3779B97F4A7C15)
 
 
 @inlined

@@ -91,7 +91,7 @@ def template_of(raw: bytes, model: str, shape: Shape | None) -> Template | None:
     try:
         found = list(_scalars(raw))
         slots = [_slot(one.path, raw[one.start : one.end], shape) for one in found]
-    except _NoTemplate:
+    except (_NoTemplate, msgspec.MsgspecError, UnicodeDecodeError):  # msgspec does not look at names that it does not know
         return None
     paths = [one.path for one in found]
     if len(set(paths)) != len(paths) or ("event_id",) not in paths or ("event_time",) not in paths:

@@ -96,11 +96,11 @@ def without(items: Decoded, models: Collection[str], versions: Collection[tuple[
     """Return records with those of refused models as errors, and refused versions (of models that are in) as ``__other__``."""
     if not models and not versions:
         return items
-    refused = frozenset(versions)
+    # Where a version of a model is refused, its events part from those that are written alike.
+    parting = {model for model, _ in versions}
     each = zip(items.contents, items.records, strict=True)
-    # Where a version is refused, its events part from those that are written alike.
-    contents = (alone(content, record) if isinstance(content, AlikeEvents) and content.pairs & refused else content for content, record in each)
-    used = [_used(content, models, refused, limit) for content in contents]
+    contents = (alone(content, record) if isinstance(content, AlikeEvents) and content.model in parting else content for content, record in each)
+    used = [_used(content, models, versions, limit) for content in contents]
     return Decoded(items.records, used, items.places)
 
 

@@ -146,14 +146,14 @@ class TolerantRows:
         known = self._expected.get(reference.model)
         if known is None or known.shape != shape:
             known = self._expected[reference.model] = _Expected(shape)
-            self._known.expect(reference.model, shape)
+            self._known.expect(reference.model, shape, by_template=True)
         elif not known.given_up:
             known.unfit, known.n = known.unfit + unfit, known.n + n
             if known.n > _TRIAL:
                 known.given_up = 2 * known.unfit > known.n
                 known.unfit = known.n = 0
                 if known.given_up:
-                    self._known.expect(reference.model, None)
+                    self._known.expect(reference.model, None, by_template=False)
 
     def _decoder(self, reference: Reference) -> FeatureDecoder | NestedDecoder:
         decoder = self._decoders.get(reference.reference_id)

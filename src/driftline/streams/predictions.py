@@ -37,6 +37,8 @@ Ints = NDArray[np.int64]
 _PLACES = 1 << 63
 #: Of a model with fewer events in a poll nothing is learned: a stranger who sends a million models must not cost more than their events do.
 _MANY = 16
+#: Of events that are read by a template those that the sample keeps are read once more, each by itself: that has to be few.
+_FEW_KEPT = 0.25
 
 
 @dataclass
@@ -119,7 +121,7 @@ class PredictionReader:
         for model, events in by_model.items():
             own = settings.model(model)
             if len(events) >= _MANY and any(isinstance(event, InferenceEvent) for _, event in events):
-                self._decoder.expect(model, None)
+                self._decoder.expect(model, None, by_template=own.outcome_sample <= _FEW_KEPT)
             for j in within([event.event_id for _, event in events], own.outcome_sample):
                 i, event = events[j]
                 found.append((i, _prediction(event, own, secret)))

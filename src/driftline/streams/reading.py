@@ -159,8 +159,10 @@ class Reader:
 
     def _of_its_shape(self, reference: Reference, events: AlikeEvents, n: int) -> bool:
         shape = shape_of(reference)
+        if events.shape != shape:
+            return False
         self._tolerant.expect(reference, shape, 0, n)
-        return events.shape == shape
+        return True
 
     def _json(  # noqa: PLR0917  # the event's columns one by one
         self, reference: Reference | None, items: Decoded, owners: Sequence[int], times: Ints, late: Bools, quality: Mapping[str, Ints]

@@ -196,7 +196,7 @@ class Decoded:
     def versions(self) -> set[tuple[str, str]]:
         """Return the (model, version) pairs that the records name."""
         kinds = self.kinds - {DecodeError}
-        found = {pair for events, _ in self.alike() for pair in events.pairs}
+        found = {(events.model, version) for events, index in self.alike() for version in events.versions_of(self.stood[index])}
         if len(kinds) == 1 and issubclass(kind := kinds.pop(), TypedEvent):
             model = str(kind.__struct_config__.tag)
             return {(model, content.version) for content in self.contents if isinstance(content, TypedEvent)}

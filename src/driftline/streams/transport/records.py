@@ -93,9 +93,8 @@ class ReadableBatch:
         if not self._raw[_ATTRIBUTES] & _COMPRESSED:
             content, at = self._fetched()
             return packed(self._raw, content, at + HEADER_SIZE, at + len(self._raw))
-        # The place 0 stands for none.
-        content = b"".join((bytes(1), _uncompressed(self._raw)._buffer, bytes(PADDING)))  # noqa: SLF001
-        return packed(self._raw, content, 1, len(content) - PADDING)
+        content = bytes(_uncompressed(self._raw)._buffer) + bytes(PADDING)  # noqa: SLF001
+        return packed(self._raw, content, 0, len(content) - PADDING)
 
     def validate_crc(self) -> bool:
         """Say whether the batch is as its producer wrote it: by the processor's own instruction, in a tenth of the time."""
