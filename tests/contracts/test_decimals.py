@@ -138,7 +138,7 @@ def test_zeros_that_lead_after_the_dot_are_no_digits(zeros: int, digits: int, wh
 @example("٣")
 def test_what_is_read_is_a_number_of_json_with_nothing_of_a_number_after_it(text: str) -> None:
     place, found = read(text)
-    if place:
+    if place > 0:
         content = text.encode()
         taken = content[:place].decode()
         assert NUMBER.fullmatch(taken)
