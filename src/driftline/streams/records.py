@@ -197,7 +197,7 @@ class Decoded:
         """Return the (model, version) pairs that the records name."""
         kinds = self.kinds - {DecodeError}
         found = {(events.model, version) for events, index in self.alike() for version in events.versions_of(self.stood[index])}
-        if len(kinds) == 1 and issubclass(kind := kinds.pop(), TypedEvent):
+        if len(kinds) == 1 and issubclass(kind := next(iter(kinds)), TypedEvent):
             model = str(kind.__struct_config__.tag)
             return {(model, content.version) for content in self.contents if isinstance(content, TypedEvent)}
         if kinds == {AlikeEvents}:
