@@ -46,7 +46,7 @@ def test_the_client_alone_is_what_is_required_and_every_extra_has_a_name(wheel: 
     }
     assert required == {"kafka-python", "msgspec", "crc32c"}
     extras = {line.removeprefix("Provides-Extra: ") for line in metadata.splitlines() if line.startswith("Provides-Extra: ")}
-    assert {"codecs", "columnar", "worker", "retrain", "reports", "all"} <= extras
+    assert {"codecs", "columnar", "worker", "compiled", "retrain", "reports", "all"} <= extras
     assert "License-Expression: Apache-2.0" in metadata
     assert "driftline = driftline.cli.main:app" in entry_points
     machine = re.compile(rf"{re.escape(str(Path.home()))}|/work/|localhost:\d")
