@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("numba")
 
-from driftline.contracts.decimals import _POWERS, MOST, number
+from driftline.contracts.decimals import _POWERS, MOST, number, past_number
 from driftline.contracts.joined_values import Joined
 
 #: What JSON has for a number.
@@ -267,3 +267,19 @@ def test_the_binary_exponent_of_each_power_of_ten_is_what_the_product_says() -> 
     for q in POWERS:
         exponent = 217_706 * q >> 16
         assert Fraction(2) ** exponent <= Fraction(10) ** q < Fraction(2) ** (exponent + 1)
+
+
+@given(texts | st.text("0123456789.eE+-", max_size=9), st.sampled_from([b"", b",", b"}", b" 1"]))
+@example("1e999", b"")
+@example("-0", b"")
+@example("1" * 400, b"")
+def test_a_number_that_nobody_reads_is_any_that_json_has(text: str, after: bytes) -> None:
+    records = Joined.of([text.encode() + after])
+    taken = past_number(records.raw, records.words, 0)
+    whole = NUMBER.match(text)
+    # What follows the longest number there is, is for who compares it with what has to be there.
+    expected = -1 if whole is None else whole.end()
+    assert taken in {-1, expected}
+    assert taken == expected or not NUMBER.fullmatch(text)
+    if taken > 0:
+        assert not text[taken : taken + 1].isdigit()

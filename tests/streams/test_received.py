@@ -104,6 +104,20 @@ def test_a_batch_that_is_not_as_it_was_written_is_refused() -> None:
     assert ReadableRecords(raw).next_batch()._raw[17:21].tobytes() == crc32c.crc32c(raw[21 : len(raw) // 3]).to_bytes(4, "big")  # type: ignore[union-attr]
 
 
+@given(shape=logs, cut=st.integers(0, 200), view=st.booleans())
+def test_a_batch_that_the_fetch_cut_is_none(shape: list[tuple[int, bool, bool]], cut: int, view: bool) -> None:
+    raw, _ = log(shape)
+    raw = raw[: len(raw) - cut]
+    ours, theirs = ReadableRecords(memoryview(raw) if view else raw), MemoryRecords(raw)
+    assert ours.size_in_bytes() == theirs.size_in_bytes()
+    while theirs.has_next():
+        batch, other = ours.next_batch(), theirs.next_batch()
+        assert batch is not None
+        assert (batch.base_offset, batch.next_offset, batch.validate_crc()) == (other.base_offset, other.next_offset, True)
+    assert not ours.has_next()
+    assert ours.next_batch() is None
+
+
 def test_a_part_of_the_records_is_records() -> None:
     bare = [Received("", 0, offset, 7, None, b"v", [("a", b"b")]) for offset in (3, 5, 6)]
     records = Records("t", 1, bare)

@@ -36,6 +36,7 @@ from mode.threads import MethodQueue, QueueServiceThread
 
 from driftline.contracts.errors import SetupError
 from driftline.streams.transport import Batch, BatchConsumer, DriftApp
+from driftline.streams.transport.answers import _decode
 from driftline.streams.transport.fetching import Fetched, WholeBatches
 from driftline.streams.transport.producer import IdempotentProducer
 from driftline.streams.transport.thread import BatchConsumerThread
@@ -77,6 +78,7 @@ OVERRIDDEN = {
 
 # What calls them, or what they call behind the public interface.
 LEANT_ON = {
+    "aiokafka.conn.AIOKafkaConnection._handle_frame": "aadf78abd43c",
     "aiokafka.conn.AIOKafkaConnection._read": "4020301d6ad4",
     "aiokafka.conn.AIOKafkaConnection.connect": "179fa038c170",
     "aiokafka.consumer.consumer.AIOKafkaConsumer.start": "5ba1baa38f62",
@@ -90,6 +92,7 @@ LEANT_ON = {
     "aiokafka.consumer.group_coordinator.GroupCoordinator._do_fetch_commit_offsets": "fcd9abe4e50f",
     "aiokafka.consumer.group_coordinator.GroupCoordinator._maybe_leave_group": "7bc230e3f4dc",
     "aiokafka.consumer.group_coordinator.GroupCoordinator.fetch_committed_offsets": "c83e0cafbf1e",
+    "aiokafka.protocol.types.Bytes.decode": "e146bf114354",
     "aiokafka.record.default_records._DefaultRecordBatchPy": "f63fbb5a8a24",
     "aiokafka.record.memory_records._MemoryRecordsPy": "795a0314fbca",
     "aiokafka.structs.ConsumerRecord": "1d35bd6c8da0",
@@ -140,7 +143,7 @@ CALLERS = [
     aiokafka.AIOKafkaConsumer.start, Fetcher.fetched_records, Fetcher.seek_to, FetchResult.getall,
     Fetcher._update_fetch_positions, PartitionRecords._unpack_records,
     GroupCoordinator.fetch_committed_offsets, GroupCoordinator._do_fetch_commit_offsets,
-    AIOKafkaConnection.connect, AIOKafkaConnection._read,
+    AIOKafkaConnection.connect, AIOKafkaConnection._read, AIOKafkaConnection._handle_frame, _decode,
     MethodQueue.call, MethodQueue._process_enqueued, MethodQueue.flush, QueueServiceThread.on_thread_stop,
 ]  # fmt: skip
 

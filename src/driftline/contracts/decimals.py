@@ -98,17 +98,29 @@ def _value(digits: np.uint64) -> np.uint64:
 
 
 @inlined
+def _others(word: np.uint64) -> np.uint64:
+    """Return the top bit of each byte that is more than 9."""
+    return (((word & U(0x7F7F7F7F7F7F7F7F)) + U(0x7676767676767676)) | word) & U(0x8080808080808080)
+
+
+@inlined
+def _leading(tops: np.uint64) -> np.uint64:
+    """Return how many bytes come before the first whose top bit is set; one is."""
+    first = (tops & (~tops + U(1))) >> U(7)
+    return ((first - U(1)) & U(0x0101010101010101)) * U(0x0101010101010101) >> U(56)
+
+
+@inlined
 def digits(words: Words, p: int, w: np.uint64) -> tuple[int, np.uint64]:
     """Return the place after the digits at ``p``, and ``w`` with them at its end."""
     while True:
         word = words[p] ^ U(0x3030303030303030)
-        others = (((word & U(0x7F7F7F7F7F7F7F7F)) + U(0x7676767676767676)) | word) & U(0x8080808080808080)
+        others = _others(word)
         if others != U(0):
             break
         w = w * U(100_000_000) + _value(word)
         p += 8
-    first = (others & (~others + U(1))) >> U(7)
-    n = ((first - U(1)) & U(0x0101010101010101)) * U(0x0101010101010101) >> U(56)
+    n = _leading(others)
     # In two steps: a word can't be shifted by all of its bits.
     return p + signed(n), w * _TENS[n] + _value(word << U(8) << (U(56) - U(8) * n))
 
@@ -154,6 +166,36 @@ def number(raw: Bytes, words: Words, p: int) -> tuple[int, float]:  # noqa: PLR0
     else:
         found = float(w) / _EXACT[-q] if q < 0 else float(w) * _EXACT[q]
     return p, found * np.float64(1 - 2 * negative)
+
+
+@inlined
+def _past_digits(words: Words, p: int) -> int:
+    """Return the place after the digits at ``p``."""
+    while True:
+        others = _others(words[p] ^ U(0x3030303030303030))
+        if others != U(0):
+            return p + signed(_leading(others))
+        p += 8
+
+
+@inlined
+def past_number(raw: Bytes, words: Words, p: int) -> int:
+    """Return the place after the number at ``p``, whatever it is; -1 where there is none."""
+    first = p + signed(U(raw[p] == _MINUS))
+    p = _past_digits(words, first)
+    if p == first or (p > first + 1 and raw[first] == _ZERO):
+        return -1
+    if raw[p] == _DOT:
+        first = p + 1
+        p = _past_digits(words, first)
+        if p == first:
+            return -1
+    if raw[p] | 0x20 == _E:
+        first = p + 1 + signed(U(raw[p + 1] == _MINUS or raw[p + 1] == _PLUS))
+        p = _past_digits(words, first)
+        if p == first:
+            return -1
+    return p
 
 
 @inlined

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftline.contracts.compiled import compiled, inlined
-from driftline.contracts.decimals import digits, number, signed
+from driftline.contracts.decimals import digits, number, past_number, signed
 from driftline.contracts.events import MAX_ID_CHARS
 from driftline.contracts.templates import Kind
 from driftline.contracts.times import EARLIEST_MS, LATEST_MS
@@ -174,7 +174,7 @@ def _skipped(raw: Bytes, words: Words, p: int) -> int:
         return p + 4 if raw[p + 1] == 0x72 and raw[p + 2] == 0x75 and raw[p + 3] == 0x65 else -1
     if raw[p] == _F:
         return p + 5 if raw[p + 1] == 0x61 and raw[p + 2] == 0x6C and raw[p + 3] == 0x73 and raw[p + 4] == 0x65 else -1
-    return number(raw, words, p)[0]
+    return past_number(raw, words, p)
 
 
 @compiled

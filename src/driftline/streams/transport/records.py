@@ -9,8 +9,7 @@ come this far (``tests/poison/test_raw_batches.py``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import cached_property
+from collections.abc import Iterator
 from typing import Any, Final
 
 from aiokafka.record.default_records import _DefaultRecordBatchPy, _DefaultRecordPy
@@ -33,42 +32,48 @@ _FORMAT_2: Final = 2
 
 
 class ReadableRecords:
-    """aiokafka's ``MemoryRecords``, of batches that can be read."""
+    """aiokafka's ``MemoryRecords``, of batches that can be read. The last may have been cut by the fetch, and is none then."""
 
-    def __init__(self, raw: bytes) -> None:
-        self._raw = raw
+    def __init__(self, raw: bytes | memoryview) -> None:
+        self._end = len(raw)
         self._at = 0
-        self._records = MemoryRecords(raw)
+        # The one copy of what was fetched, with zeros behind it: what is read from it goes by words.
+        self._content = b"".join((raw, bytes(PADDING)))
+        self._records = MemoryRecords(self._content)
 
     def has_next(self) -> bool:
         """Say whether there is another batch."""
-        return bool(self._records.has_next())
+        return self._next() is not None
 
     def next_batch(self) -> ReadableBatch | None:
         """Return the next batch."""
-        batch = self._records.next_batch()
-        if batch is None:
+        end = self._next()
+        if end is None:
             return None
-        start, self._at = self._at, self._at + _PREAMBLE + int.from_bytes(self._raw[self._at + 8 : self._at + _PREAMBLE])
-        return ReadableBatch(batch, memoryview(self._raw)[start : self._at], lambda: (self.padded, start))
-
-    @cached_property
-    def padded(self) -> bytes:
-        """All that was fetched, and zeros behind it."""
-        return self._raw + bytes(PADDING)
+        start, self._at = self._at, end
+        return ReadableBatch(self._records.next_batch(), self._content, start, end)
 
     def size_in_bytes(self) -> int:
         """Return the length of all that was fetched."""
-        return int(self._records.size_in_bytes())
+        return self._end
+
+    def _next(self) -> int | None:
+        """Return where the next batch ends, if all of it is here."""
+        if self._at + _PREAMBLE > self._end:
+            return None
+        end = self._at + _PREAMBLE + int.from_bytes(self._content[self._at + 8 : self._at + _PREAMBLE])
+        return end if end <= self._end else None
 
 
 class ReadableBatch:
     """A batch as aiokafka reads it or, where a header's name is no text, as we do."""
 
-    def __init__(self, batch: Any, raw: memoryview, fetched: Callable[[], tuple[bytes, int]]) -> None:
+    def __init__(self, batch: Any, content: bytes, start: int, end: int) -> None:
         self._batch = batch
-        self._raw = raw
-        self._fetched = fetched
+        self._content = content
+        self._start = start
+        self._end = end
+        self._raw = memoryview(content)[start:end]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._batch, name)
@@ -91,8 +96,7 @@ class ReadableBatch:
         if len(self._raw) < HEADER_SIZE or self._raw[_MAGIC] < _FORMAT_2:
             return None
         if not self._raw[_ATTRIBUTES] & _COMPRESSED:
-            content, at = self._fetched()
-            return packed(self._raw, content, at + HEADER_SIZE, at + len(self._raw))
+            return packed(self._raw, self._content, self._start + HEADER_SIZE, self._end)
         content = bytes(_uncompressed(self._raw)._buffer) + bytes(PADDING)  # noqa: SLF001
         return packed(self._raw, content, 0, len(content) - PADDING)
 

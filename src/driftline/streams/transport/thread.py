@@ -12,7 +12,7 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Transport
 from faust.types import TP
 
 from driftline.streams.received import Records
-from driftline.streams.transport import fetching, frames
+from driftline.streams.transport import answers, fetching, frames
 from driftline.streams.transport.positions import LogBounds
 from driftline.streams.transport.settings import TransportSettings
 from driftline.streams.transport.tracker import Commit
@@ -50,6 +50,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Transport) -> Any:
         frames.install()
+        answers.install()
         fetching.install(self._settings.packed_topics)
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = self._settings.fetch_max_wait_ms  # noqa: SLF001  # Faust hard-codes 1,500
