@@ -22,7 +22,7 @@ SHAPE = Shape(("x", "y"), ("c", "d"))
 EVENTS = [
     b'{"event_id":"event-1","model":"m","version":"1","event_time":1362114900000,"features":{"x":1.5,"y":-7e3,"c":"FR","d":true},"prediction":1}',
     b'{"features":{"d":null,"c":"a","y":0.25,"x":12345678.5},"model":"m","z":"p","event_id":"0123456789","u":{"v":false},"event_time":1362114900000}',
-    b' {\n "model": "m",\n "event_time": 1362114900000,\n "features": {"x":7, "y":null, "c":1, "d":0.5},\n "slice": {"a": "b"}, "event_id":"a"} \n',
+    b' {\n "model": "m",\n "event_time": "2013-03-01T05:15:00.123+01:00",\n "features": {"x":7, "y":null, "c":1, "d":0.5},\n "event_id":"a"} \n',
 ]
 #: What may stand in place of a value or after what was cut, and runs as far as there are bytes.
 ENDLESS = [
@@ -36,6 +36,7 @@ ENDLESS = [
     b"1." + b"9" * 25,
     b'"' + b"a" * 23,
     b'"aaaaaaa',
+    b'"2013-03-01T05:15:00.' + b"1" * 30,
     b"a" * 16,
     b"n",
     b"nul",

@@ -15,7 +15,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 #: Where other functions and constants are that became part of compiled ones: Numba would keep these although those have changed.
-_SHARED: Final = ("compiled.py", "decimals.py", "events.py", "templates.py", "times.py")
+_SHARED: Final = ("compiled.py", "decimals.py", "events.py", "templates.py", "time_texts.py", "times.py")
 
 
 def compiled(function: Callable[P, T]) -> Callable[P, T]:

@@ -18,6 +18,7 @@ from driftline.contracts.compiled import compiled, inlined
 from driftline.contracts.decimals import digits, number, past_number, signed
 from driftline.contracts.events import MAX_ID_CHARS
 from driftline.contracts.templates import Kind
+from driftline.contracts.time_texts import rfc_3339
 from driftline.contracts.times import EARLIEST_MS, LATEST_MS
 
 U = np.uint64
@@ -116,6 +117,12 @@ def _number_or_null(raw: Bytes, words: Words, p: int) -> tuple[int, float, int]:
 
 @inlined
 def _time(raw: Bytes, words: Words, p: int) -> tuple[int, int]:
+    """Return the place after a point in time, in digits or as text, and the milliseconds."""
+    if raw[p] == _QUOTE:
+        after, millis = rfc_3339(raw, words, p + 1)
+        if after < 0 or raw[after] != _QUOTE or not EARLIEST_MS <= millis < LATEST_MS:
+            return -1, 0
+        return after + 1, millis
     after, found = digits(words, p, U(0))
     if raw[p] == _ZERO or after - p > _LONGEST_TIME or not EARLIEST_MS <= found < LATEST_MS:
         return -1, 0

@@ -22,7 +22,7 @@ class Kind(IntEnum):
 
     #: A number, or null.
     NUMBER = 0
-    #: Milliseconds since 1970, in digits.
+    #: Milliseconds since 1970 in digits, or RFC 3339 text.
     TIME = 1
     #: The event's id: a plain string, which has ASCII alone and nothing that is written with a backslash.
     ID = 2
@@ -69,7 +69,7 @@ _CLOSED: Final = re.compile(rb"%b\}" % _SPACE)
 _DEEPEST: Final = 8
 #: More values than a model has features and an event fields: no template.
 _MOST: Final = 4_096
-_DIGITS: Final = re.compile(rb"[0-9]{1,15}")
+_TIME: Final = re.compile(rb'[0-9]{1,15}|"[0-9]{4}-[^"]{16,30}"')
 _FIELDS: Final = {("event_id",): (Kind.ID, None), ("version",): (Kind.TOKEN, Name), ("score",): (Kind.NUMBER, None)}
 
 
@@ -149,7 +149,7 @@ def _slot(path: tuple[str, ...], value: bytes, shape: Shape | None) -> Slot | No
         return None
     if path[0] == "features":
         return _feature_slot(path, shape)
-    if path in _FIELDS or (path == ("event_time",) and _DIGITS.fullmatch(value)):
+    if path in _FIELDS or (path == ("event_time",) and _TIME.fullmatch(value)):
         return Slot(path, *_FIELDS.get(path, (Kind.TIME, None)))
     if path == ("prediction",):
         return Slot(path, Kind.NUMBER) if value[0] in b"-0123456789" else Slot(path, Kind.TOKEN, PREDICTION)
