@@ -46,7 +46,7 @@ def circumstances(command: Sequence[str], of: str = "benchmarks.bench") -> dict[
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": f"python -m {of} {shlex.join(command)}".rstrip(),
-        "commit": _commit(),
+        "commit": _COMMIT,
         "machine": {
             "cpu": _cpu(),
             "cores": os.cpu_count(),
@@ -94,6 +94,10 @@ def ratio(ours: Mapping[str, Any] | None, theirs: Mapping[str, Any] | None, key:
 def _commit() -> str:
     done = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False)
     return done.stdout.strip()
+
+
+#: As it was before anything was written into the tree.
+_COMMIT = _commit()
 
 
 def _cpu() -> str:

@@ -30,7 +30,7 @@ def test_what_the_rules_hide_never_leaves_the_service() -> None:
     features = sent(captured)
     assert features == {"user": hidden("Ada", "hash", _KEY), "age": 40.0, "amount": 7}
     assert b"Ada" not in captured.records[0].value
-    assert b"ada" not in captured.records[0].value
+    assert b"ada@" not in captured.records[0].value  # an id's hexadecimal digits may spell the rest
 
 
 def test_the_star_names_the_rule_for_all_others() -> None:
