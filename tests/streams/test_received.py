@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from bisect import bisect_left
 from typing import Any
 
@@ -116,6 +118,21 @@ def test_a_batch_that_the_fetch_cut_is_none(shape: list[tuple[int, bool, bool]],
         assert (batch.base_offset, batch.next_offset, batch.validate_crc()) == (other.base_offset, other.next_offset, True)
     assert not ours.has_next()
     assert ours.next_batch() is None
+
+
+@pytest.mark.parametrize("kind", [WholeBatches, PackedBatches])
+def test_what_was_fetched_is_let_go_of_without_the_collector(kind: type[WholeBatches]) -> None:
+    raw, _ = log([(0, True, False)] * 3)
+    gc.disable()
+    try:
+        fetched = opened(raw, kind=kind)
+        held = weakref.ref(fetched)
+        taken = fetched.take(None)
+        del fetched
+        assert held() is None
+        assert len(taken) == 3
+    finally:
+        gc.enable()
 
 
 def test_a_part_of_the_records_is_records() -> None:
