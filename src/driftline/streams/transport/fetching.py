@@ -33,7 +33,7 @@ class WholeBatches(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka 
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        # aiokafka's own way to read refers to this object, which refers to it: some MiB would stay until the collector comes, and it has little to do here.
+        # aiokafka's own way to read refers to this object, which refers to it: some MiB would stay until the collector comes, which is seldom.
         self._records_iterator = None
         self._batches = self._read()
         self._held: Run = []
