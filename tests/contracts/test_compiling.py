@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -39,7 +40,7 @@ def test_what_can_not_be_compiled_is_told_once_and_done_without(caplog: pytest.L
     with caplog.at_level(logging.ERROR):
         assert not code.wait()
     assert not code.ready()
-    assert [record.getMessage() for record in caplog.records] == ["no compiled code for test: all is read as without Numba"]
+    assert [record.getMessage() for record in caplog.records] == ["no compiled code for test: they are read as without Numba"]
 
 
 def test_without_numba_events_are_read_as_structs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,3 +54,25 @@ def test_without_numba_events_are_read_as_structs(monkeypatch: pytest.MonkeyPatc
         assert (len(contents), unfit) == (40, [])
         assert all(isinstance(content, TypedEvent) for content in contents)
     assert not code.wait()
+
+
+def test_what_is_compiled_is_kept_beside_its_source_or_at_home_or_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = pytest.importorskip("driftline.contracts.compiled")._room.__wrapped__
+    beside, closed = tmp_path / "open" / "code.py", tmp_path / "closed" / "code.py"
+    for source in (beside, closed):
+        source.parent.mkdir()
+        source.write_text("x = 1")
+    (closed.parent / "__pycache__").write_text("a file where a folder would have to be")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert Path(room(str(beside))).parent == beside.parent / "__pycache__"
+    assert Path(room(str(closed))).parent == tmp_path / "home" / ".cache" / "driftline"
+
+    def nobody() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nobody)
+    assert Path(room(str(beside))).parent == beside.parent / "__pycache__"
+    assert room(str(closed)) == ""
+    before = room(str(beside))
+    beside.write_text("x = 2")
+    assert room(str(beside)) != before

@@ -568,9 +568,9 @@ def test_values_wrong_in_many_slots_do_not_have_the_records_read_over_and_over(m
 
 def _placed(text: bytes, seed: int) -> int:
     """Where ``template_scan.code`` looks for a text first, among 512."""
-    found = seed
+    found = 0xCBF29CE484222325
     for byte in text:
-        found = (found ^ byte) * 0x100000001B3 & (1 << 64) - 1
+        found = (found ^ byte) * seed & (1 << 64) - 1
     return ((found ^ found >> 32) * 0x9E3779B97F4A7C15 & (1 << 64) - 1) >> 33 & 511
 
 

@@ -15,8 +15,9 @@ from driftline.contracts.errors import DecodeError
 from driftline.contracts.settings import build_settings
 from driftline.store import admissions, references
 from driftline.store.database import migrate, open_database
-from driftline.streams.admission import OTHER_VERSION, Admission, Remembered
+from driftline.streams.admission import Admission, Remembered
 from driftline.streams.reading import Decoded, decode
+from driftline.streams.records import OTHER_VERSION
 from driftline.streams.reference_feed import ReferenceFeed
 from driftline.streams.references import ReferenceBook
 from driftline.streams.sql_thread import SqlThread

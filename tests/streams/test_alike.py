@@ -26,9 +26,10 @@ from driftline.contracts.errors import DecodeError
 from driftline.contracts.reference import Reference, seal
 from driftline.contracts.settings import build_settings
 from driftline.contracts.times import DAY_MS
-from driftline.streams.admission import OTHER_VERSION, without
+from driftline.streams.admission import without
 from driftline.streams.predictions import Poll, PredictionReader
 from driftline.streams.reading import Decoded, ModelRows, Reader, decode
+from driftline.streams.records import OTHER_VERSION
 from driftline.streams.references import ReferenceBook
 
 _N = reference("1", model="n")
@@ -261,16 +262,26 @@ def test_models_and_versions_in_one_piece_part_into_their_own_rows() -> None:
     assert whole(learner, [items]) == whole(plain, [plain.decode(log)])
 
 
-def test_a_refused_version_is_counted_as_any_other_and_those_written_alike_stay_so_of_other_models() -> None:
+def test_events_of_a_refused_version_part_from_those_that_are_written_alike_which_stay_so() -> None:
     learner = reader(learns=True, book=[reference(), _N])
     log = mixed(60, "123", "mnnm")
     for _ in range(3):
         learner.read(learner.decode(log), 0)
     judged = without(learner.decode(log), set(), {("m", "2"), ("m", "3")}, 3)
     assert judged.versions() == {("m", "1"), ("m", OTHER_VERSION), ("n", "1"), ("n", "2"), ("n", "3")}
-    assert by_template(judged) == 30
+    refused = sum(record.value is not None and b'"m","version":"1"' not in record.value for record in log) - 30
+    assert by_template(judged) == 60 - refused
     rows = [row for part in learner.read(judged, 0)[0] for row in part.rows.versions]
-    assert rows.count(OTHER_VERSION) == sum(record.value is not None and b'"m","version":"1"' not in record.value for record in log) - 30
+    assert rows.count(OTHER_VERSION) == refused > 10
+
+
+def test_a_refused_version_now_and_then_does_not_have_templates_given_up() -> None:
+    learner = reader(learns=True, book=[reference()])
+    log = [event(i, T0 + i, version="9" if i == 5 else "1") for i in range(600)]
+    for _ in range(12):
+        judged = without(learner.decode(log), set(), {("m", "9")}, 3)
+        learner.read(judged, 0)
+    assert by_template(judged) == 599
 
 
 def test_late_and_far_ahead_rows_are_the_same() -> None:

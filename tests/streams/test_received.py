@@ -18,8 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftline.streams.packed import Packed
+from driftline.streams.reading import plain_values
 from driftline.streams.received import Received, Records
-from driftline.streams.records import before, timestamps, value_sizes
+from driftline.streams.records import before, in_a_row, timestamps, value_sizes
 from driftline.streams.transport.fetching import WholeBatches
 from driftline.streams.transport.records import ReadableRecords
 from driftline.streams.transport.unpacked import unpacking
@@ -120,17 +121,18 @@ def test_a_batch_that_the_fetch_cut_is_none(shape: list[tuple[int, bool, bool]],
     assert ours.next_batch() is None
 
 
+@pytest.mark.parametrize("most", [None, 1])
 @pytest.mark.parametrize("kind", [WholeBatches, PackedBatches])
-def test_what_was_fetched_is_let_go_of_without_the_collector(kind: type[WholeBatches]) -> None:
+def test_what_was_fetched_is_let_go_of_without_the_collector(kind: type[WholeBatches], most: int | None) -> None:
     raw, _ = log([(0, True, False)] * 3)
     gc.disable()
     try:
         fetched = opened(raw, kind=kind)
         held = weakref.ref(fetched)
-        taken = fetched.take(None)
+        taken = fetched.take(most)
         del fetched
         assert held() is None
-        assert len(taken) == 3
+        assert len(taken) == (most or 3)
     finally:
         gc.enable()
 
@@ -178,3 +180,29 @@ class Unchecked(PackedBatches):
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         self._check_crcs = False
+
+
+def test_runs_that_are_read_together_stay_where_they_lie() -> None:
+    raws = [log([(0, False, compressed)] * 3)[0] for compressed in (False, True)]
+    runs = [opened(raw, kind=PackedBatches).take(None) for raw in raws]
+    together = in_a_row(runs)
+    assert isinstance(together.bare, Packed)  # type: ignore[attr-defined]  # they are Records
+    assert list(together) == [record for run in runs for record in run]
+
+
+def test_headers_that_many_records_have_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 20)
+    structured = [("content-type", b"application/cloudevents+json")]
+    for i in range(40):
+        builder.append(i, 1, None, b"%d" % i, structured if i == 7 else HEADER if i % 2 else [])
+    packed = opened(placed(builder, 0), kind=PackedBatches).take(None).bare
+    looked: list[int] = []
+    real = Packed.headers_of
+
+    def headers_of(self: Packed, i: int) -> tuple[tuple[str, bytes | None], ...]:
+        looked.append(i)
+        return real(self, i)
+
+    monkeypatch.setattr(Packed, "headers_of", headers_of)
+    assert list(plain_values(packed)) == [b"" if i == 7 else b"%d" % i for i in range(40)]
+    assert looked == [1, 7]

@@ -93,7 +93,7 @@ class AlikeDecoder:
             for i in found.at.tolist():
                 contents[i] = found
             left = np.setdiff1d(left, found.at, assume_unique=True)
-        if of_use and of_use[0] is not self._scanners[0]:
+        if of_use != self._scanners[: len(of_use)]:
             self._scanners = of_use + [scanner for scanner in self._scanners if scanner not in of_use]
         return left
 

@@ -19,8 +19,8 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 _NO_NUMBERS: Final[Floats] = np.empty(0)
-#: Of this process.
-_SEED: Final = np.uint64(randbits(64))
+#: Of this process, and odd.
+_SEED: Final = np.uint64(randbits(63) << 1 | 1)
 
 
 class Scanner:

@@ -225,10 +225,10 @@ def code(raw: Bytes, spans: Ints, seed: np.uint64, table: Ints, codes: Ints, fir
 
 @inlined
 def _hashed(raw: Bytes, start: int, end: int, seed: np.uint64) -> np.uint64:
-    """Return the FNV-1a of a text, begun with a seed, and mixed once more: of short texts the upper bits are the lower ones of few bytes."""
-    found = seed
+    """Return a hash of a text: of a polynomial in an odd number that nobody else knows, mixed once more for its upper bits."""
+    found = U(0xCBF29CE484222325)
     for p in range(start, end):
-        found = (found ^ U(raw[p])) * U(0x100000001B3)
+        found = (found ^ U(raw[p])) * seed
     found ^= found >> U(32)
     return found * U(0x9E3779B97F4A7C15)
 

@@ -40,9 +40,6 @@ def rfc_3339(raw: Bytes, words: Words, p: int) -> tuple[int, int]:  # noqa: PLR0
 
     Read are ``2013-03-01T05:15:00Z``, with three or six digits of a second after a dot or none, and with an offset such as ``+01:30`` for ``Z``.
     """
-    # Each of these stands where it has to, or what is between them has not the right width.
-    if raw[p] < 0x30:
-        return -1, 0
     a, year = _field(words, p, 4)
     b, month = _field(words, a + 1, 2) if a > 0 and raw[a] == _DASH else (-1, 0)
     c, day = _field(words, b + 1, 2) if b > 0 and raw[b] == _DASH else (-1, 0)

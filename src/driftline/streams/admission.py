@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import cache
 
 import msgspec
+import numpy as np
 from sqlalchemy import Engine
 
 from driftline.contracts.alike_events import AlikeEvents
@@ -19,13 +20,11 @@ from driftline.contracts.columnar_decoding import EventColumns
 from driftline.contracts.errors import DecodeError
 from driftline.contracts.settings import Settings
 from driftline.store import admissions
-from driftline.streams.records import Content, Decoded, alone
+from driftline.streams.records import OTHER_VERSION, Content, Decoded, alone
 from driftline.streams.reference_feed import ReferenceFeed
 from driftline.streams.references import ReferenceBook
 from driftline.streams.sql_thread import SqlThread
 
-#: The version under which those are counted that are one too many.
-OTHER_VERSION = "__other__"
 _MODELS = "models"
 
 
@@ -96,10 +95,12 @@ def without(items: Decoded, models: Collection[str], versions: Collection[tuple[
     """Return records with those of refused models as errors, and refused versions (of models that are in) as ``__other__``."""
     if not models and not versions:
         return items
-    # Where a version of a model is refused, its events part from those that are written alike.
-    parting = {model for model, _ in versions}
-    each = zip(items.contents, items.records, strict=True)
-    contents = (alone(content, record) if isinstance(content, AlikeEvents) and content.model in parting else content for content, record in each)
+    contents = list(items.contents)
+    for events, index in items.alike():
+        # Events of a version that is refused part from those that are written alike.
+        refused = [number for number, version in enumerate(events.versions) if (events.model, version) in versions]
+        for i in index[np.isin(events.version_codes[events.rows(items.stood[index])], refused)].tolist() if refused else ():
+            contents[i] = alone(events, items.records[i])
     used = [_used(content, models, versions, limit) for content in contents]
     return Decoded(items.records, used, items.places)
 

@@ -73,6 +73,15 @@ class Packed(Sequence[PackedRecord]):
         """Return which records have headers."""
         return np.flatnonzero(self.headers[:, 1] > self.headers[:, 0]).tolist()
 
+    def raw_headers(self, i: int) -> bytes:
+        """Return the bytes of a record's headers."""
+        start, end = self.headers[i].tolist()
+        return self.content[start:end]
+
+    def headers_of(self, i: int) -> tuple[tuple[str, bytes | None], ...]:
+        """Return a record's headers."""
+        return tuple(_headers(self.raw_headers(i)))
+
     def values_but(self, others: Iterable[int]) -> Joined:
         """Return the values, without those of some records."""
         starts, ends = self.values[:, 0], np.maximum(self.values[:, 0], self.values[:, 1])
@@ -94,7 +103,7 @@ class Packed(Sequence[PackedRecord]):
         i = index(i)  # Faust asks any value for an item with a name, and takes a TypeError as answer
         return PackedRecord(
             int(self.offsets[i]), int(self.timestamps[i]), int(self.types[i]),
-            self._bytes(self.keys[i]), self._bytes(self.values[i]), tuple(_headers(self.content, *self.headers[i].tolist())),
+            self._bytes(self.keys[i]), self._bytes(self.values[i]), self.headers_of(i),
         )  # fmt: skip
 
     def _bytes(self, span: Ints) -> bytes | None:
@@ -102,10 +111,11 @@ class Packed(Sequence[PackedRecord]):
         return self.content[start:end] if end >= start else None
 
 
-def _headers(content: bytes, start: int, end: int) -> Iterator[tuple[str, bytes | None]]:
-    """Yield the headers that lie in ``content[start:end]`` (Kafka's message format 2)."""
-    while start < end:
-        name, start = bytes_at(content, start)
-        value, start = bytes_at(content, start)
+def _headers(raw: bytes) -> Iterator[tuple[str, bytes | None]]:
+    """Yield the headers that some bytes are (Kafka's message format 2)."""
+    at = 0
+    while at < len(raw):
+        name, at = bytes_at(raw, at)
+        value, at = bytes_at(raw, at)
         # Kafka lets any bytes through there, and clients in C send them.
         yield (name or b"").decode(errors="backslashreplace"), value

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from driftline.contracts.alike_decoding import AlikeDecoder
 from driftline.contracts.alike_events import AlikeEvents
-from driftline.contracts.cloudevents import is_structured
+from driftline.contracts.cloudevents import Headers, is_structured
 from driftline.contracts.columnar_decoding import EventColumns, declared_bytes, decode_columnar, is_columnar
 from driftline.contracts.columnar_fields import MAX_DECODED_BYTES
 from driftline.contracts.errors import DecodeError
@@ -23,7 +23,7 @@ from driftline.streams.alike_rows import alike_rows
 from driftline.streams.columnar_rows import columnar_rows
 from driftline.streams.json_rows import JsonEvent, TolerantRows, bad_features, json_rows, score_of, shape_of, typed_columns
 from driftline.streams.packed import Packed
-from driftline.streams.records import Bare, Content, Decoded, Record, Rejected, alone, bare
+from driftline.streams.records import OTHER_VERSION, Bare, Content, Decoded, Record, Rejected, alone, bare
 from driftline.streams.references import ReferenceBook
 from driftline.streams.runs import Group, groups_of, run_of, unfit_records
 
@@ -172,7 +172,8 @@ class Reader:
             shape = shape_of(reference)
             alike = len(set(map(type, events))) == 1
             unfit = sum(isinstance(event, InferenceEvent) for event in (events if not alike else events[:1]))
-            self._tolerant.expect(reference, shape, len(events) if alike and unfit else unfit, len(events))
+            if events[0].version != OTHER_VERSION:  # these may have been read by themselves although they were fit
+                self._tolerant.expect(reference, shape, len(events) if alike and unfit else unfit, len(events))
             if alike and isinstance(events[0], TypedEvent) and events[0].shape == shape:
                 return json_rows(events, times, late, typed_columns(events, shape), quality), []  # type: ignore[arg-type]  # all of one type
         records = [items.records[i] for i in owners]
@@ -197,12 +198,20 @@ def decode(records: Sequence[Record]) -> Decoded:
 def plain_values(records: Sequence[Bare]) -> Sequence[bytes | None]:
     """Return the values of those records whose headers leave them as they are, nothing for each other."""
     if isinstance(records, Packed):
-        return records.values_but(i for i in records.with_headers() if not _is_plain(records[i]))
-    return [record.value if not record.headers or _is_plain(record) else None for record in records]
+        plain: dict[bytes, bool] = {}  # many records have the same headers
+        others = []
+        for i in records.with_headers():
+            raw = records.raw_headers(i)
+            if raw not in plain:
+                plain[raw] = _are_plain(records.headers_of(i))
+            if not plain[raw]:
+                others.append(i)
+        return records.values_but(others)
+    return [record.value if not record.headers or _are_plain(record.headers) else None for record in records]
 
 
-def _is_plain(record: Bare) -> bool:
-    return len(record.headers) <= MAX_HEADERS and not is_structured(record.headers)
+def _are_plain(headers: Headers) -> bool:
+    return len(headers) <= MAX_HEADERS and not is_structured(headers)
 
 
 def _content(record: Bare, max_features: int) -> Content:

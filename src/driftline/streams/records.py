@@ -91,8 +91,9 @@ def in_a_row(runs: Sequence[Sequence[Record]]) -> Sequence[Record]:
     """Return runs of records of one partition, which follow each other, as one; none of them is empty."""
     if len(runs) == 1:
         return runs[0]
-    first = runs[0][0]
-    return Records(first.topic, first.partition, [record for run in runs for record in bare(run)])
+    first, plain = runs[0][0], [bare(run) for run in runs]
+    packed = [run for run in plain if isinstance(run, Packed)]
+    return Records(first.topic, first.partition, Packed.in_one(packed) if len(packed) == len(plain) else [record for run in plain for record in run])
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,10 @@ class Rejected:
 #: What was in a record: one event, read into a struct of its model's or not, or many; the events that its own is one of; or why there is nothing.
 Content = TypedEvent | InferenceEvent | EventColumns | AlikeEvents | DecodeError
 _offset = attrgetter("offset")
+
+
+#: The version under which those are counted that are one too many.
+OTHER_VERSION = "__other__"
 
 
 def alone(content: Content, record: Bare) -> Content:
@@ -182,16 +187,17 @@ class Decoded:
         return set(map(type, self.contents))
 
     def alike(self) -> Iterator[tuple[AlikeEvents, NDArray[np.int64]]]:
-        """Yield the events that are written alike, each with the places of the records that hold them.
-
-        That is all that did: where one of them comes to hold something else (``admission``), all do.
-        """
+        """Yield the events that are written alike, each with the places of the records that hold them."""
         first = self.contents[0] if AlikeEvents in self.kinds else None
         if isinstance(first, AlikeEvents) and self.contents.count(first) == len(self):
             yield first, np.arange(len(self))
             return
-        for events in dict.fromkeys(content for content in self.contents if isinstance(content, AlikeEvents)) if AlikeEvents in self.kinds else ():
-            yield events, np.flatnonzero(np.isin(self.stood, events.at, assume_unique=True))
+        places: dict[AlikeEvents, list[int]] = {}
+        for i, content in enumerate(self.contents if AlikeEvents in self.kinds else ()):
+            if isinstance(content, AlikeEvents):
+                places.setdefault(content, []).append(i)
+        for events, index in places.items():
+            yield events, np.array(index, np.int64)
 
     def versions(self) -> set[tuple[str, str]]:
         """Return the (model, version) pairs that the records name."""

@@ -12,8 +12,9 @@ from typing import Any, Final
 from aiokafka import conn
 from aiokafka.protocol.types import Bytes, Int32
 
-#: So many bytes are worth it, and no value of the protocol but a partition's records has as many.
-LARGE: Final = 1 << 16
+#: So many bytes are worth it, and no value of the protocol but a partition's records has as many: what the members of a group tell each other is kept
+#: in a record of the broker's, which has a megabyte at the most.
+LARGE: Final = 1 << 20
 _LENGTH: Final = 4
 _decode = Bytes.decode
 

@@ -5,7 +5,7 @@ Which batches are read (of transactions that were not taken back, and no control
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -35,7 +35,6 @@ class WholeBatches(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka 
         super().__init__(*args)
         # aiokafka's own way to read refers to this object, which refers to it: some MiB would stay until the collector comes, which is seldom.
         self._records_iterator = None
-        self._batches = self._read()
         self._held: Run = []
         self._held_end = 0
 
@@ -45,7 +44,7 @@ class WholeBatches(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka 
         n = 0
         while most is None or n < most:
             if not self._held:
-                batch = next(self._batches, None)
+                batch = self._read()
                 if batch is None:
                     break
                 self._held, self._held_end = batch
@@ -57,8 +56,8 @@ class WholeBatches(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka 
             self.next_fetch_offset = part[-1].offset + 1 if self._held else self._held_end
         return Records(self._tp.topic, self._tp.partition, _in_one(taken))
 
-    def _read(self) -> Iterator[tuple[Run, int]]:
-        """Yield the records of each batch that has some to be read, and the offset after it."""
+    def _read(self) -> tuple[Run, int] | None:
+        """Return the records of the next batch that has some to be read, and the offset after it; None where there is none."""
         while self._records.has_next():
             batch = self._records.next_batch()
             if self._check_crcs and not batch.validate_crc():
@@ -68,9 +67,9 @@ class WholeBatches(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka 
                 if len(found) and found[0].offset < self.next_fetch_offset:
                     found = _from(found, self.next_fetch_offset)
                 if len(found):
-                    yield found, batch.next_offset
-                    continue
+                    return found, batch.next_offset
             self.next_fetch_offset = batch.next_offset
+        return None
 
     def _found(self, batch: ReadableBatch) -> Run:
         if self._tp.topic in self.packed_topics:
