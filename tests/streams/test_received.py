@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from bisect import bisect_left
+from contextlib import suppress
 from typing import Any
 
 import crc32c
@@ -146,24 +147,19 @@ def test_a_part_of_the_records_is_records() -> None:
 
 
 @given(shape=logs, where=st.integers(0, 4_000), byte=st.integers(0, 255))
-def test_where_records_lie_is_found_as_aiokafka_finds_them_or_not_at_all(shape: list[tuple[int, bool, bool]], where: int, byte: int) -> None:
+def test_nothing_of_a_spoilt_batch_lies_outside_of_it(shape: list[tuple[int, bool, bool]], where: int, byte: int) -> None:
     raw, _ = log(shape)
     place = where % len(raw)
     if place % len(raw) not in range(8, 12):  # the length of a batch, which the fetcher has read by then
         raw = raw[:place] + bytes((byte,)) + raw[place + 1 :]
-    records = ReadableRecords(raw)
-    while records.has_next() and (batch := records.next_batch()) is not None:
-        try:
-            found = batch.where_they_lie()
-            theirs = batch.records()
-        except Exception:  # noqa: BLE001  # spoilt: the checksum is looked at before
-            continue
-        if found is not None:
-            assert [(r.offset, r.timestamp, r.key, r.value, list(r.headers)) for r in found] == [
-                (r.offset, r.timestamp, r.key, r.value, list(r.headers)) for r in theirs
-            ]
-            assert found.with_headers() == [i for i, r in enumerate(theirs) if r.headers]
-            assert list(found.values_but([])) == [r.value or b"" for r in theirs]
+    records, found = ReadableRecords(raw), []
+    with suppress(Exception):  # of a spoilt batch the checksum is looked at before; what was compressed can't be taken apart
+        while (batch := records.next_batch()) is not None:
+            found.append(batch.where_they_lie())
+    for packed in found:
+        for spans in (packed.keys, packed.values, packed.headers) if packed is not None else ():
+            assert ((spans[:, 0] >= 0) & (spans[:, 1] >= spans[:, 0] - 1)).all()
+            assert packed is None or (spans[:, 1] <= len(packed.content) - 16).all()
 
 
 def test_of_packed_records_a_header_whose_name_is_no_text_can_be_read() -> None:
