@@ -118,13 +118,15 @@ def _scalars(raw: bytes) -> Iterator[_Scalar]:
             raise _NoTemplate
         name = msgspec.json.decode(member[1], type=str)
         p = member.end()
-        if raw[p : p + 1] == b"{" and (empty := _CLOSED.match(raw, p + 1)) is None:
+        opens = raw[p : p + 1] == b"{"
+        empty = _CLOSED.match(raw, p + 1) if opens else None
+        if opens and empty is None:
             path.append(name)
             p += 1
             if len(path) > _DEEPEST:
                 raise _NoTemplate
             continue
-        if raw[p : p + 1] == b"{" and empty is not None:
+        if empty is not None:
             p = empty.end()
         else:
             value = _SCALAR.match(raw, p)

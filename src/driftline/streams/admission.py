@@ -99,7 +99,7 @@ def without(items: Decoded, models: Collection[str], versions: Collection[tuple[
     for events, index in items.alike():
         # Events of a version that is refused part from those that are written alike.
         refused = [number for number, version in enumerate(events.versions) if (events.model, version) in versions]
-        for i in index[np.isin(events.version_codes[events.rows(items.stood[index])], refused)].tolist() if refused else ():
+        for i in index[np.isin(events.version_codes[events.rows(items.stood[index])], refused)].tolist():
             contents[i] = alone(events, items.records[i])
     used = [_used(content, models, versions, limit) for content in contents]
     return Decoded(items.records, used, items.places)

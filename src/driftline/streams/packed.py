@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from operator import index
 from typing import NamedTuple, overload
@@ -27,6 +28,7 @@ class PackedRecord(NamedTuple):
     headers: tuple[tuple[str, bytes | None], ...]
 
 
+@dataclass(eq=False, slots=True)
 class Packed(Sequence[PackedRecord]):
     """Records of one partition, in offset order.
 
@@ -34,16 +36,13 @@ class Packed(Sequence[PackedRecord]):
     say from where in it to where, the end before the beginning where there is none.
     """
 
-    __slots__ = ("content", "headers", "keys", "offsets", "timestamps", "types", "values")
-
-    def __init__(self, content: bytes, offsets: Ints, timestamps: Ints, types: Ints, keys: Ints, values: Ints, headers: Ints) -> None:  # noqa: PLR0917
-        self.content = content
-        self.offsets = offsets
-        self.timestamps = timestamps
-        self.types = types
-        self.keys = keys
-        self.values = values
-        self.headers = headers
+    content: bytes
+    offsets: Ints
+    timestamps: Ints
+    types: Ints
+    keys: Ints
+    values: Ints
+    headers: Ints
 
     @classmethod
     def in_one(cls, parts: Sequence[Packed]) -> Packed:

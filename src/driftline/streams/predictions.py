@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from driftline.contracts.alike_decoding import AlikeDecoder
 from driftline.contracts.alike_events import AlikeEvents
-from driftline.contracts.columnar_decoding import EventColumns, decode_columnar, is_columnar
+from driftline.contracts.columnar_decoding import EventColumns
 from driftline.contracts.errors import DecodeError
 from driftline.contracts.events import InferenceEvent, decode_inference
 from driftline.contracts.ids import sample_hash
@@ -30,7 +30,7 @@ from driftline.streams.columnar_paths import least_names, leaves
 from driftline.streams.columnar_rows import predictions_and_scores
 from driftline.streams.json_rows import JsonEvent, score_of
 from driftline.streams.pii import pii_secret
-from driftline.streams.reading import AT_ONCE, FAR_AHEAD, plain_values
+from driftline.streams.reading import AT_ONCE, FAR_AHEAD, content_of, plain_values
 from driftline.streams.records import Bare, Record, Rejected, bare, timestamps
 
 Ints = NDArray[np.int64]
@@ -132,17 +132,9 @@ class PredictionReader:
         found, unfit = self._decoder.decode(plain_values(records))
         contents: list[JsonEvent | EventColumns | AlikeEvents | None] = [*found]
         for i in unfit:
-            contents[i] = _read_alone(records[i], settings.defaults.max_features)
+            alone = content_of(records[i], settings.defaults.max_features)
+            contents[i] = None if isinstance(alone, DecodeError) else alone
         return contents
-
-
-def _read_alone(record: Bare, max_features: int) -> InferenceEvent | EventColumns | None:
-    try:
-        if record.value is not None and is_columnar(record.value):
-            return decode_columnar(record.value, max_features=max_features)
-        return decode_inference(record.value, record.headers)
-    except DecodeError:
-        return None
 
 
 def sampled(event_id: str, share: float) -> bool:

@@ -101,7 +101,7 @@ class Reader:
                     contents[start:i] = [_GONE] * (i - start)
                     start, held = i, 0
                 held += size
-            contents[i] = _content(plain[i], self.max_features)
+            contents[i] = content_of(plain[i], self.max_features)
         yield Decoded(records, contents).part(start)
 
     def read(self, items: Decoded, watermark: int) -> tuple[list[ModelRows], list[Rejected], int, int]:
@@ -192,7 +192,7 @@ class Reader:
 
 def decode(records: Sequence[Record]) -> Decoded:
     """Decode each record without expecting anything."""
-    return Decoded(records, [_content(record, 500) for record in bare(records)])
+    return Decoded(records, [content_of(record, 500) for record in bare(records)])
 
 
 def plain_values(records: Sequence[Bare]) -> Sequence[bytes | None]:
@@ -214,7 +214,8 @@ def _are_plain(headers: Headers) -> bool:
     return len(headers) <= MAX_HEADERS and not is_structured(headers)
 
 
-def _content(record: Bare, max_features: int) -> Content:
+def content_of(record: Bare, max_features: int) -> InferenceEvent | EventColumns | DecodeError:
+    """Return what a record holds, read without expecting anything; or why it can't be used."""
     try:
         if record.value is not None and is_columnar(record.value):
             return decode_columnar(record.value, max_features=max_features)

@@ -202,10 +202,10 @@ class Decoded:
     def versions(self) -> set[tuple[str, str]]:
         """Return the (model, version) pairs that the records name."""
         kinds = self.kinds - {DecodeError}
-        found = {(events.model, version) for events, index in self.alike() for version in events.versions_of(self.stood[index])}
         if len(kinds) == 1 and issubclass(kind := next(iter(kinds)), TypedEvent):
             model = str(kind.__struct_config__.tag)
             return {(model, content.version) for content in self.contents if isinstance(content, TypedEvent)}
+        found = {(events.model, version) for events, index in self.alike() for version in events.versions_of(self.stood[index])}
         if kinds == {AlikeEvents}:
             return found
         single = (content for content in self.contents if not isinstance(content, DecodeError))

@@ -72,13 +72,13 @@ class WholeBatches(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka 
         return None
 
     def _found(self, batch: ReadableBatch) -> Run:
-        if self._tp.topic in self.packed_topics:
-            if self._seen >= _WORTH_IT and unpacking.ready() and (packed := batch.where_they_lie()) is not None:
-                return packed
-            records = batch.records()
+        packed = self._tp.topic in self.packed_topics
+        if packed and self._seen >= _WORTH_IT and unpacking.ready() and (found := batch.where_they_lie()) is not None:
+            return found
+        records = batch.records()
+        if packed:
             WholeBatches._seen += len(records)
-            return records
-        return batch.records()
+        return records
 
     def _taken_back(self, batch: Any) -> bool:
         """Say whether a batch belongs to a transaction that was aborted."""
